@@ -1,0 +1,124 @@
+/**
+ * What the Rust addon promises, as types. Paths are absolute; descriptors are numbers that the caller owns unless told otherwise.
+ * Every function answers a value or a `NativeFailure`; none throws for a failure of the system.
+ */
+
+/** A failure as the addon reports it: `code` is one of ours (`RKT_…`), `errno` the kernel's number or 0, `message` names the object. */
+export interface NativeFailure {
+  readonly failure: {readonly code: string; readonly errno: number; readonly message: string; readonly cause?: string}
+}
+
+export type Outcome<T> = T | NativeFailure
+
+export type LockMode = 'shared' | 'exclusive' | 'unlock'
+
+/** What one pass over an image's bytes gave. The blob lies in an unnamed file that `publish` makes visible. */
+export interface Ingested {
+  /** An O_TMPFILE descriptor, close-on-exec, holding the uncompressed tar, flushed to disk. */
+  readonly fd: number
+  /** Lower-case hex SHA-512 of the uncompressed tar, 128 digits. */
+  readonly sha512: string
+  /** Length of the uncompressed tar in bytes. */
+  readonly size: number
+  /** Bytes of the entry `manifest`; at most 16 MiB. */
+  readonly manifest: Buffer
+}
+
+/** One image of a render list: the list runs from the highest precedence (the top image) to the lowest. */
+export interface RenderSource {
+  readonly blob: string
+  /** The hex SHA-512 that the blob must have, a prefix of at least 64 digits. */
+  readonly sha512: string
+  /** The image's own path whitelist (`/etc/passwd` …), or null: filters what is not a directory. */
+  readonly own: readonly string[] | null
+  /** Whitelists of its ancestors: an entry, directory or not, must be in each. */
+  readonly inherited: readonly (readonly string[])[]
+}
+
+export interface RenderRequest {
+  readonly images: readonly RenderSource[]
+  /** An existing empty directory that becomes the content of `rootfs`. */
+  readonly target: string
+  /** Added to every uid and gid, which must be below `count`; null leaves them. */
+  readonly shift: {readonly base: number; readonly count: number} | null
+}
+
+/** Counts of what was written. `bytes` is the sum of the sizes of all entries, hard links once. */
+export interface TreeStats {
+  readonly entries: number
+  readonly bytes: number
+}
+
+export interface OverlayMount {
+  /** Highest layer first. */
+  readonly lowers: readonly string[]
+  /** Absent for a read-only view. */
+  readonly upper?: string
+  readonly work?: string
+  readonly target: string
+}
+
+export interface BecomeRequest {
+  readonly path: string
+  /** argv[0] included. */
+  readonly argv: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  readonly cwd: string
+  /** Descriptors that stay open across the exec, apart from 0, 1, 2 and LISTEN_FDS. */
+  readonly keepFds: readonly number[]
+  /**
+   * What is mounted in a mount namespace of the pod's own, which exists only if this is given: `root` is bound on itself and
+   * made private, then the overlays are mounted in their order.
+   */
+  readonly mounts?: {readonly root: string; readonly overlays: readonly OverlayMount[]}
+  /** The text of RKT_LAUNCH as the launcher wrote it; restores rlimits, signal dispositions and mask, umask and descriptor flags. */
+  readonly launch?: string | undefined
+}
+
+export interface Xattr {
+  readonly name: string
+  readonly value: Buffer
+}
+
+export interface NativeAddon {
+  // --- archive: off the event loop -------------------------------------------------------------------------------------------
+  /** Inflates (gzip, bzip2, xz, zstd or plain, by magic number), hashes, checks the layout of and writes an ACI, in one pass. */
+  ingestAci(sourceFd: number, tmpDir: string): Promise<Outcome<Ingested>>
+  /** Renders images into `target` by the merge rules of appc (appc.md §7), verifying every blob's hash on the way. */
+  renderTree(request: RenderRequest): Promise<Outcome<TreeStats>>
+  /** Unpacks one image as it is: `manifest` and `rootfs/` in `target`, or only the content of rootfs. */
+  extractAci(blob: string, sha512: string, target: string, rootfsOnly: boolean): Promise<Outcome<TreeStats>>
+  /** The Merkle digest of a tree, computed by all cores: `merkle-sha512-` and 64 hex digits. */
+  digestTree(dir: string): Promise<Outcome<string>>
+  /** Removes a tree, never following a link out of it nor crossing a mount; a tree that is absent is success. */
+  removeTree(path: string): Promise<Outcome<null>>
+  /** Copies a tree with owners (shifted), modes, times, xattrs, hard links and special files; `to` must not exist. */
+  copyTree(from: string, to: string, shift: RenderRequest['shift']): Promise<Outcome<TreeStats>>
+  treeStats(dir: string): Promise<Outcome<TreeStats>>
+  /** syncfs(2) of the file system that holds the path. */
+  syncFilesystem(path: string): Promise<Outcome<null>>
+  /** All extended attributes of a path, links not followed. */
+  listXattrs(path: string): Outcome<readonly Xattr[]>
+
+  // --- files: synchronous, short ---------------------------------------------------------------------------------------------
+  /** flock(2), never blocking: false when another holds it. */
+  flock(fd: number, mode: LockMode): Outcome<boolean>
+  /** Gives an unnamed file (O_TMPFILE) a name by linkat(2): true, or false when the name exists already. */
+  publish(fd: number, path: string, mode: number): Outcome<boolean>
+  /** Opens an unnamed file (O_TMPFILE, read-write, close-on-exec) in `dir`. */
+  openTmpFile(dir: string): Outcome<number>
+  /** Reads a regular file of at most `max` bytes below `root` without following any link (RESOLVE_NO_SYMLINKS); null when absent. */
+  readFileBeneath(root: string, path: string, max: number): Outcome<Buffer | null>
+  /** The text of a link below `root`, no link on the way followed; null when absent. */
+  readLinkBeneath(root: string, path: string): Outcome<string | null>
+
+  // --- mounts and processes --------------------------------------------------------------------------------------------------
+  /** Tries an overlay with its upper and work directories inside `dir`: null, or the reason why it does not work. */
+  probeOverlay(dir: string): Outcome<string | null>
+  /** A detached, read-only overlay of `lowers` (highest first): a descriptor through which it can be read, gone when closed. */
+  overlayView(lowers: readonly string[]): Outcome<number>
+  /** Detaches whatever is mounted below `dir` in this mount namespace, deepest first; answers the mount points. */
+  unmountBelow(dir: string): Outcome<readonly string[]>
+  /** Replaces this process (execve(2)); returns only when it failed. Main thread only. */
+  become(request: BecomeRequest): NativeFailure
+}
