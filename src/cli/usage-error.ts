@@ -1,0 +1,8 @@
+import {RktError} from '../errors.ts'
+
+/** Words that do not fit a command. The command's help goes to stdout; `message`, when there is one, to stderr as `Error: MESSAGE`. */
+export class UsageError extends RktError {
+  constructor(message = '') {
+    super('RKT_USAGE', message)
+  }
+}
