@@ -1,0 +1,9 @@
+/**
+ * What functional tests stand on: hosts of their own, images of real programs, and the traces that a pod could leave.
+ * Knows rkt only as a program; nothing of src/ is imported here.
+ */
+export {hostileArchive, type TarEntry, tarBytes} from './archives.ts'
+export {aHost, checkout, Host, RunningPod, rktProgram} from './host.ts'
+export {addBusybox, arch, buildImage, busybox, compileProgram, manifest, program, redis} from './images.ts'
+export {eventually, type Result, Running, runProgram} from './processes.ts'
+export {cgroups, contents, familyOf, mounts, processes} from './traces.ts'
