@@ -1,1 +1,6 @@
-//! Placeholder until the crate's first commit.
+//! The napi binding: what `src/native/contract.ts` promises, as thin functions over the crates beside this one. Failure crosses as
+//! a value (`failure.rs`), never as an exception. Everything here may run on any thread but `become`, which is the main thread's.
+//!
+//! Nothing in it calls chroot, umask, setns, set*id or fork, and chdir and unshare only `become` does: they belong to the process.
+
+mod failure;
