@@ -1,0 +1,23 @@
+/**
+ * The typed face of the Rust addon, and the few things of the system that stand directly on it: locks, the text of system errors,
+ * the caller's environment, and becoming another program. Rests on the addon (`dist/rkt.node`) and errors.ts. Knows nothing of
+ * images, stores or pods.
+ */
+export {become} from './become.ts'
+export {callerEnvironment} from './caller.ts'
+export type {
+  BecomeRequest,
+  Ingested,
+  LockMode,
+  NativeAddon,
+  NativeFailure,
+  Outcome,
+  OverlayMount,
+  RenderRequest,
+  RenderSource,
+  TreeStats,
+  Xattr,
+} from './contract.ts'
+export {FileLock, type LockOptions, type WaitOptions} from './file-lock.ts'
+export {failureError, isFailure, native, unwrap} from './load.ts'
+export {SystemError, systemError} from './system-error.ts'
