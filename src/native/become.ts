@@ -6,5 +6,5 @@ import {failureError, native} from './load.ts'
  * when it fails it throws, and as the mount namespace may be the pod's own by then, all that is left to do is to end.
  */
 export function become(request: Omit<BecomeRequest, 'launch'>): never {
-  throw failureError(native().become({...request, launch: process.env['RKT_LAUNCH']}))
+  throw failureError(native().become({...request, launch: process.env.RKT_LAUNCH}))
 }

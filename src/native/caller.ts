@@ -4,7 +4,7 @@
  */
 export function callerEnvironment(): Record<string, string> {
   const environment: Record<string, string> = {}
-  const launch = process.env['RKT_LAUNCH']
+  const launch = process.env.RKT_LAUNCH
   for (const [name, value] of Object.entries(process.env)) {
     if (value === undefined || name === 'RKT_LAUNCH') continue
     if (launch !== undefined && name.startsWith('NODE_')) continue // ours: the launcher took the caller's away
@@ -19,12 +19,12 @@ export function callerNodeVariables(launch: string): Record<string, string> {
   const field = launch.split(';').find((part) => part.startsWith('n='))
   for (const item of field?.slice(2).split(',') ?? []) {
     const [name, ...value] = item.split('=')
-    if (name?.startsWith('NODE_') && value.length > 0) variables[unescape(name)] = unescape(value.join('='))
+    if (name?.startsWith('NODE_') && value.length > 0) variables[decode(name)] = decode(value.join('='))
   }
   return variables
 }
 
-function unescape(text: string): string {
+function decode(text: string): string {
   const bytes = text.replace(/%([\dA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
   return Buffer.from(bytes, 'latin1').toString('utf8')
 }
