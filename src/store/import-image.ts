@@ -1,0 +1,99 @@
+import {closeSync, existsSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {dirname, join} from 'node:path'
+import {encodeImageManifest, type ImageManifest, parseImageManifest} from '../appc/index.ts'
+import {RktError} from '../errors.ts'
+import type {Ingested} from '../native/contract.ts'
+import {native, systemError, unwrap} from '../native/index.ts'
+import {ensureDirectory, errnoOf, FILE_MODE, removeFile, replaceFile, sweepTemporaries, syncDirectory} from './files.ts'
+import {bumpGeneration} from './generation.ts'
+import {type ImageKey, keyOfDigest} from './image-key.ts'
+import type {Layout} from './layout.ts'
+import {lockImage} from './locks.ts'
+import {encodeSidecar, readSidecar} from './sidecar.ts'
+
+export interface ImportOptions {
+  /** The image was asked for without a version. */
+  readonly latest: boolean
+  /** Where the bytes came from, for people: a path or a URL. */
+  readonly source: string
+}
+
+/**
+ * Reads an image archive from a descriptor into the store and answers its key. The image becomes visible by the rename of its
+ * sidecar, the last step, when all else is on the disk; a process killed before leaves files that nobody sees, and that the next
+ * import of the same image takes over. Importing an image again resets import time, latest flag and tree size.
+ */
+export async function importImage(layout: Layout, sourceFd: number, {latest, source}: ImportOptions): Promise<ImageKey> {
+  const ingested = unwrap(await native().ingestAci(sourceFd, layout.tmp))
+  try {
+    const manifest = parseImageManifest(ingested.manifest, source)
+    const key = keyOfDigest(ingested.sha512)
+    using _lock = await lockImage(layout, key, 'exclusive')
+    const isNew = readSidecar(layout, key) === null
+    try {
+      placeBlob(layout, key, ingested)
+      placeManifest(layout, key, manifest)
+      placeName(layout, manifest.name, key)
+      removeFile(layout.treesizeOf(key))
+      const {name, labels = []} = manifest
+      const {sha512, size} = ingested
+      const sidecar = {id: key, importTime: new Date(), labels, latest, name, sha512, size, source}
+      replaceFile(layout.sidecarOf(key), encodeSidecar(sidecar), layout.tmp)
+      bumpGeneration(layout)
+    } catch (error) {
+      if (isNew && !existsSync(layout.sidecarOf(key))) forget(layout, manifest.name, key)
+      throw error
+    }
+    return key
+  } finally {
+    closeSync(ingested.fd)
+    await sweepTemporaries(layout.tmp)
+  }
+}
+
+function placeBlob(layout: Layout, key: ImageKey, {fd, size}: Ingested): void {
+  const path = layout.blobOf(key)
+  ensureDirectory(dirname(path))
+  if (!unwrap(native().publish(fd, path, FILE_MODE))) replaceBlob(layout, key, fd, size)
+  syncDirectory(dirname(path))
+}
+
+/** Puts the bytes in hand, which are the hashed ones, over a blob that a killed import left, or that somebody damaged. */
+function replaceBlob(layout: Layout, key: ImageKey, fd: number, size: number): void {
+  const path = layout.blobOf(key)
+  const temporary = join(layout.tmp, key)
+  rmSync(temporary, {force: true, recursive: true})
+  if (!unwrap(native().publish(fd, temporary, FILE_MODE))) throw new RktError('RKT_STORE_DAMAGED', `cannot replace ${path}`)
+  try {
+    renameSync(temporary, path)
+  } catch (error) {
+    throw systemError('rename', path, error)
+  }
+  if (statSync(path).size !== size) throw new RktError('RKT_STORE_DAMAGED', `the size of ${path} is not ${size}`)
+}
+
+function placeManifest(layout: Layout, key: ImageKey, manifest: ImageManifest): void {
+  const path = layout.manifestOf(key)
+  ensureDirectory(dirname(path))
+  replaceFile(path, encodeImageManifest(manifest), layout.tmp)
+}
+
+/** The entry that answers a look-up by name. A removal of the last image of that name may take the directory away meanwhile. */
+export function placeName(layout: Layout, name: string, key: ImageKey): void {
+  const path = layout.nameOf(name, key)
+  for (let attempt = 0; ; attempt += 1) {
+    ensureDirectory(layout.nameDirOf(name))
+    try {
+      writeFileSync(path, '', {mode: FILE_MODE})
+      break
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' || attempt === 3) throw systemError('open', path, error)
+    }
+  }
+  syncDirectory(layout.nameDirOf(name))
+}
+
+/** Takes back what a failed import placed; the failure itself is what the user hears. */
+function forget(layout: Layout, name: string, key: ImageKey): void {
+  for (const path of [layout.nameOf(name, key), layout.manifestOf(key), layout.blobOf(key)]) rmSync(path, {force: true})
+}

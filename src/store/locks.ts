@@ -1,0 +1,24 @@
+import {FileLock} from '../native/index.ts'
+import {errnoOf} from './files.ts'
+import type {ImageKey} from './image-key.ts'
+import type {Layout} from './layout.ts'
+
+/** How long one waits for another process that writes the same thing, a flush to a slow disk included. */
+export const LOCK_TIMEOUT_MS = 60_000
+
+/** The lock of one image: shared while its blob is read, exclusive while it is imported or removed. */
+export async function lockImage(layout: Layout, key: ImageKey, mode: 'shared' | 'exclusive'): Promise<FileLock> {
+  return await lockFile(layout.lockOf(key), mode)
+}
+
+/** Locks a file that is made when it is absent; whoever holds it exclusively may remove it, so one tries again when it has gone. */
+export async function lockFile(path: string, mode: 'shared' | 'exclusive'): Promise<FileLock> {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await FileLock.acquire(path, mode, {create: true, timeoutMs: LOCK_TIMEOUT_MS})
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined
+      if (errnoOf(cause) !== 'ENOENT' || attempt === 3) throw error
+    }
+  }
+}

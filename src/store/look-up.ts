@@ -1,0 +1,56 @@
+import {dirname} from 'node:path'
+import {type Label, labelValue} from '../appc/index.ts'
+import {RktError} from '../errors.ts'
+import {namesIn} from './files.ts'
+import {type ImageKey, isImageKey, keyPrefix} from './image-key.ts'
+import type {Layout} from './layout.ts'
+import {readSidecar, type Sidecar} from './sidecar.ts'
+
+/** The one image whose key begins with `text` (`sha512-` and at least two digits). */
+export function resolveKey(layout: Layout, text: string): ImageKey {
+  const prefix = keyPrefix(text)
+  const found = prefix === null ? [] : keysWithPrefix(layout, prefix)
+  const [only] = found
+  if (only === undefined) {
+    throw new RktError('RKT_IMAGE_NOT_FOUND', 'no image IDs found', {hint: 'Run "rkt image list" to see the images of the store.'})
+  }
+  if (found.length > 1) {
+    throw new RktError('RKT_IMAGE_ID_AMBIGUOUS', `ambiguous image ID: ${JSON.stringify(text)}`, {
+      hint: `Give more digits: ${found.length} images begin so.`,
+    })
+  }
+  return only
+}
+
+function keysWithPrefix(layout: Layout, prefix: string): ImageKey[] {
+  if (isImageKey(prefix)) return readSidecar(layout, prefix) === null ? [] : [prefix]
+  // Any key with these two digits names the directory that holds all of them.
+  const directory = dirname(layout.blobOf(`${prefix.slice(0, 9)}` as ImageKey))
+  const keys = namesIn(directory).filter((name) => name.startsWith(prefix))
+  return keys.filter(isImageKey).filter((key) => readSidecar(layout, key) !== null)
+}
+
+/** The image of that name that carries every label; see `preferred` for which of several. */
+export function findByName(layout: Layout, name: string, labels: readonly Label[]): ImageKey {
+  const matching = namesIn(layout.nameDirOf(name))
+    .filter(isImageKey)
+    .map((key) => readSidecar(layout, key))
+    .filter((sidecar) => sidecar !== null)
+    .filter((sidecar) => sidecar.name === name && labels.every((label) => labelValue(sidecar.labels, label.name) === label.value))
+  const best = preferred(matching, labelValue(labels, 'version') === undefined)
+  if (best !== undefined) return best.id
+  const wanted = labels.map((label) => JSON.stringify(`${label.name}:${label.value}`)).join(' ')
+  throw new RktError(
+    'RKT_IMAGE_NOT_FOUND',
+    `cannot find aci satisfying name: ${JSON.stringify(name)} and labels: [${wanted}] in the local store`,
+    {
+      hint: 'Run "rkt image list" to see the images of the store, "rkt fetch" to add one.',
+    },
+  )
+}
+
+/** Without a requested version an image that was fetched as the latest wins; among equals the newest import. */
+function preferred(sidecars: readonly Sidecar[], preferLatest: boolean): Sidecar | undefined {
+  const rank = (sidecar: Sidecar) => (preferLatest && sidecar.latest ? 1 : 0)
+  return sidecars.toSorted((a, b) => rank(b) - rank(a) || b.importTime.getTime() - a.importTime.getTime() || (a.id < b.id ? -1 : 1))[0]
+}

@@ -1,0 +1,52 @@
+import {join} from 'node:path'
+import {namesIn, readText, removeFile, replaceFile} from './files.ts'
+import {type ImageKey, isImageKey} from './image-key.ts'
+import type {Layout} from './layout.ts'
+
+/** What the last download of a URL left: which image it gave, and until when it may be taken for fresh. */
+export interface Remote {
+  readonly url: string
+  readonly signatureUrl: string
+  /** Empty when the server sent none. */
+  readonly etag: string
+  /** Seconds; 0 means that the server is asked each time. */
+  readonly maxAge: number
+  readonly downloadTime: Date
+  readonly key: ImageKey
+}
+
+/** The record of a URL, null when there is none or its file is damaged: it is a cache, and the next download writes it anew. */
+export function readRemote(layout: Layout, url: string): Remote | null {
+  const remote = decode(readText(layout.remoteOf(url)))
+  return remote?.url === url ? remote : null
+}
+
+export function writeRemote(layout: Layout, remote: Remote): void {
+  const {downloadTime, ...rest} = remote
+  replaceFile(layout.remoteOf(remote.url), `${JSON.stringify({...rest, downloadTime: downloadTime.toISOString()})}\n`, layout.tmp)
+}
+
+export function allRemotes(layout: Layout): Remote[] {
+  return namesIn(layout.remote)
+    .map((name) => decode(readText(join(layout.remote, name))))
+    .filter((remote) => remote !== null)
+}
+
+/** Forgets every URL that gave this image. */
+export function removeRemotesOf(layout: Layout, key: ImageKey): void {
+  for (const remote of allRemotes(layout)) if (remote.key === key) removeFile(layout.remoteOf(remote.url))
+}
+
+function decode(text: string | null): Remote | null {
+  if (text === null) return null
+  try {
+    const {downloadTime, etag, key, maxAge, signatureUrl, url}: Record<string, unknown> = JSON.parse(text)
+    const time = typeof downloadTime === 'string' ? new Date(downloadTime) : new Date(Number.NaN)
+    if (typeof url !== 'string' || typeof signatureUrl !== 'string' || typeof etag !== 'string') return null
+    if (typeof key !== 'string' || !isImageKey(key) || Number.isNaN(time.getTime())) return null
+    if (typeof maxAge !== 'number' || !Number.isSafeInteger(maxAge) || maxAge < 0) return null
+    return {downloadTime: time, etag, key, maxAge, signatureUrl, url}
+  } catch {
+    return null
+  }
+}

@@ -1,0 +1,106 @@
+import {rmdirSync, rmSync} from 'node:fs'
+import {join} from 'node:path'
+import {RktError} from '../errors.ts'
+import {FileLock} from '../native/index.ts'
+import {namesIn, removeFile, sweepTemporaries, syncDirectory} from './files.ts'
+import {bumpGeneration} from './generation.ts'
+import {type ImageKey, isImageKey} from './image-key.ts'
+import type {Layout} from './layout.ts'
+import {lockImage} from './locks.ts'
+import {removeRemotesOf} from './remote.ts'
+import {isAbsent, readSidecar} from './sidecar.ts'
+
+/** Removes an image: first from sight, by its sidecar, then its files. */
+export async function removeImage(layout: Layout, key: ImageKey): Promise<void> {
+  if (!namesIn(layout.image).includes(`${key}.json`)) throw notFound(key)
+  using _lock = await lockImage(layout, key, 'exclusive')
+  const name = nameOf(layout, key)
+  if (!namesIn(layout.image).includes(`${key}.json`)) throw notFound(key)
+  removeFile(layout.sidecarOf(key))
+  syncDirectory(layout.image)
+  bumpGeneration(layout)
+  const failures = removeRest(layout, key, name)
+  await sweepTemporaries(layout.tmp)
+  if (failures.length > 0) {
+    throw new RktError(
+      'RKT_IMAGE_FILES_LEFT',
+      `some aci disk entries cannot be removed: ${failures.map((failure) => `[${failure}]`).join('')}`,
+    )
+  }
+}
+
+function notFound(key: ImageKey): RktError {
+  return new RktError('RKT_IMAGE_NOT_FOUND', `cannot find image with key: ${key}`)
+}
+
+/** The name of an image; null when its sidecar is damaged, which must not keep anybody from removing it. */
+function nameOf(layout: Layout, key: ImageKey): string | null {
+  try {
+    return readSidecar(layout, key)?.name ?? null
+  } catch {
+    return null
+  }
+}
+
+function removeRest(layout: Layout, key: ImageKey, name: string | null): string[] {
+  const failures: string[] = []
+  const attempt = (step: () => void) => {
+    try {
+      step()
+    } catch (error) {
+      failures.push(error instanceof Error ? error.message : String(error))
+    }
+  }
+  attempt(() => removeRemotesOf(layout, key))
+  if (name !== null) attempt(() => removeName(layout, name, key))
+  attempt(() => removeFile(layout.treesizeOf(key)))
+  attempt(() => removeFile(layout.blobOf(key)))
+  attempt(() => removeFile(layout.manifestOf(key)))
+  attempt(() => removeFile(layout.lockOf(key)))
+  return failures
+}
+
+function removeName(layout: Layout, name: string, key: ImageKey): void {
+  removeFile(layout.nameOf(name, key))
+  try {
+    rmdirSync(layout.nameDirOf(name))
+  } catch {
+    // other images have the name, or the directory is gone: both are as they should be
+  }
+}
+
+/** Removes what killed imports and removals left: temporaries, and files of images that have no sidecar. */
+export async function sweep(layout: Layout): Promise<void> {
+  await sweepTemporaries(layout.tmp)
+  const visible = new Set(namesIn(layout.image))
+  const orphans = new Set<ImageKey>()
+  for (const top of [layout.blobs, layout.manifests]) {
+    for (const digits of namesIn(top)) {
+      for (const key of namesIn(join(top, digits))) if (isImageKey(key) && !visible.has(`${key}.json`)) orphans.add(key)
+    }
+  }
+  for (const key of orphans) {
+    using lock = FileLock.tryAcquire(layout.lockOf(key), 'exclusive', {create: true})
+    if (lock === null || readSidecar(layout, key) !== null) continue
+    for (const path of [layout.blobOf(key), layout.manifestOf(key), layout.treesizeOf(key), layout.lockOf(key)]) rmSync(path, {force: true})
+  }
+  sweepNames(layout, visible)
+}
+
+function sweepNames(layout: Layout, visible: ReadonlySet<string>): void {
+  for (const escaped of namesIn(layout.name)) {
+    const directory = join(layout.name, escaped)
+    for (const key of namesIn(directory)) {
+      if (!isImageKey(key) || visible.has(`${key}.json`)) continue
+      using lock = FileLock.tryAcquire(layout.lockOf(key), 'exclusive', {create: true})
+      if (lock === null || readSidecar(layout, key) !== null) continue
+      rmSync(join(directory, key), {force: true})
+      rmSync(layout.lockOf(key), {force: true})
+    }
+    try {
+      rmdirSync(directory)
+    } catch (error) {
+      if (isAbsent(error)) continue
+    }
+  }
+}

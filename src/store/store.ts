@@ -1,0 +1,212 @@
+import {closeSync, existsSync, openSync, readFileSync, utimesSync, writeSync} from 'node:fs'
+import {type ImageManifest, type Label, parseImageManifest} from '../appc/index.ts'
+import {RktError} from '../errors.ts'
+import {FileLock, systemError} from '../native/index.ts'
+import {adopt, needsAdoption} from './adopt.ts'
+import {ensureDirectory, errnoOf, isReadOnlyFailure, replaceFile} from './files.ts'
+import {bumpGeneration} from './generation.ts'
+import type {ImageKey} from './image-key.ts'
+import {type ImportOptions, importImage} from './import-image.ts'
+import {type Layout, layoutOf} from './layout.ts'
+import {lockImage} from './locks.ts'
+import {findByName, resolveKey} from './look-up.ts'
+import {type Remote, readRemote, writeRemote} from './remote.ts'
+import {removeImage, sweep} from './remove-image.ts'
+import {isAbsent, lastUse, readSidecar, readTreeSize, type Sidecar} from './sidecar.ts'
+
+/** What the store knows of an image without reading its manifest. */
+export interface ImageInfo {
+  readonly key: ImageKey
+  readonly name: string
+  readonly labels: readonly Label[]
+  readonly importTime: Date
+  readonly lastUsed: Date
+  readonly latest: boolean
+  /** Bytes of the uncompressed tar. */
+  readonly size: number
+  /** Bytes of the rendered tree, 0 when there is none. */
+  readonly treeSize: number
+  readonly source: string
+}
+
+/**
+ * Images by content. A store that does not exist is empty; the first import makes it. Reading needs no write permission. While it
+ * is open, it holds a shared lock on its directory.
+ */
+export class Store implements Disposable {
+  readonly casDir: string
+  readonly #layout: Layout
+  #lock: FileLock | null = null
+
+  constructor(casDir: string) {
+    this.casDir = casDir
+    this.#layout = layoutOf(casDir)
+    if (needsAdoption(this.#layout)) adopt(this.#layout)
+    if (existsSync(casDir)) this.#hold()
+  }
+
+  /** Where blobs, downloads and extractions may be written before they have a name. Made when it is missing. */
+  tmpDir(): string {
+    this.#prepare()
+    return this.#layout.tmp
+  }
+
+  /** Reads an archive from the descriptor's position on into the store: all of it or nothing. */
+  async importAci(sourceFd: number, options: ImportOptions): Promise<ImageKey> {
+    this.#prepare()
+    return await importImage(this.#layout, sourceFd, options)
+  }
+
+  /** The key that begins with an image ID of the command line. */
+  resolveKey(text: string): ImageKey {
+    return resolveKey(this.#layout, text)
+  }
+
+  /** The image of that name that carries all of the labels: without a version the latest, else the newest import. */
+  findByName(name: string, labels: readonly Label[]): ImageKey {
+    return findByName(this.#layout, name, labels)
+  }
+
+  has(key: ImageKey): boolean {
+    return existsSync(this.#layout.sidecarOf(key))
+  }
+
+  manifest(key: ImageKey): ImageManifest {
+    return parseImageManifest(this.manifestBytes(key), `the manifest of image ${key}`)
+  }
+
+  manifestBytes(key: ImageKey): Buffer {
+    const path = this.#layout.manifestOf(key)
+    if (!this.has(key)) throw absent(key)
+    try {
+      return readFileSync(path)
+    } catch (error) {
+      throw new RktError('RKT_STORE_DAMAGED', `the manifest of image ${key} cannot be read`, {cause: systemError('open', path, error)})
+    }
+  }
+
+  /** The uncompressed tar. */
+  blobPath(key: ImageKey): string {
+    return this.#layout.blobOf(key)
+  }
+
+  /** Hex SHA-512 that the blob must have: all 128 digits, or the 64 of the key where no more is known. */
+  digest(key: ImageKey): string {
+    return this.#sidecar(key).sha512
+  }
+
+  info(key: ImageKey): ImageInfo {
+    const {id: _, sha512: __, ...rest} = this.#sidecar(key)
+    return {...rest, key, lastUsed: lastUse(this.#layout, key), treeSize: readTreeSize(this.#layout, key)}
+  }
+
+  /** All images by import time. Answered by the SQLite index. */
+  async list(): Promise<ImageInfo[]> {
+    const {indexedImages} = await import('./image-index.ts')
+    return (await indexedImages(this.#layout)).flatMap(({importTime, labels, ...image}) => {
+      try {
+        // last use is the sidecar's own time, which changes without the index
+        const lastUsed = lastUse(this.#layout, image.key)
+        return [{...image, importTime: new Date(importTime), labels: JSON.parse(labels) as Label[], lastUsed}]
+      } catch (error) {
+        // removed since
+        if (isAbsent(error)) return []
+        throw error
+      }
+    })
+  }
+
+  /** Records that the image was used now. A caller who may not write leaves no trace, which is no failure. */
+  touch(key: ImageKey): void {
+    const path = this.#layout.sidecarOf(key)
+    try {
+      utimesSync(path, new Date(), new Date())
+    } catch (error) {
+      if (isAbsent(error) || errnoOf(error) === 'EACCES' || errnoOf(error) === 'EROFS') return
+      if (errnoOf(error) !== 'EPERM') throw systemError('chtimes', path, error)
+      touchByWriting(path)
+    }
+  }
+
+  async remove(key: ImageKey): Promise<void> {
+    await removeImage(this.#layout, key)
+  }
+
+  /** Removes what killed processes left. */
+  async sweep(): Promise<void> {
+    if (existsSync(this.#layout.cas)) await sweep(this.#layout)
+  }
+
+  /** What the last download of this URL gave; null when that image is not in the store any more. */
+  remote(url: string): Remote | null {
+    const remote = readRemote(this.#layout, url)
+    return remote !== null && this.has(remote.key) ? remote : null
+  }
+
+  putRemote(remote: Remote): void {
+    this.#prepare()
+    writeRemote(this.#layout, remote)
+    bumpGeneration(this.#layout)
+  }
+
+  /** Shared while the blob is read, exclusive while the image is changed. The caller releases it. */
+  async lock(key: ImageKey, mode: 'shared' | 'exclusive'): Promise<FileLock> {
+    this.#prepare()
+    return await lockImage(this.#layout, key, mode)
+  }
+
+  /** Records the bytes of the image's rendered tree. */
+  setTreeSize(key: ImageKey, bytes: number): void {
+    if (!this.has(key)) return
+    replaceFile(this.#layout.treesizeOf(key), `${bytes}\n`, this.#layout.tmp)
+    bumpGeneration(this.#layout)
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock?.release()
+    this.#lock = null
+  }
+
+  #sidecar(key: ImageKey): Sidecar {
+    const sidecar = readSidecar(this.#layout, key)
+    if (sidecar === null) throw absent(key)
+    return sidecar
+  }
+
+  /** Makes what is missing of the store. `image` comes first: a store with blobs but without it is one of rkt 1.x. */
+  #prepare(): void {
+    const {blobs, db, image, imagelocks, manifests, name, remote, tmp, treesize} = this.#layout
+    for (const path of [image, tmp, imagelocks, name, remote, treesize, db, manifests, blobs]) ensureDirectory(path)
+    this.#hold()
+  }
+
+  #hold(): void {
+    if (this.#lock !== null) return
+    this.#lock = FileLock.tryAcquire(this.casDir, 'shared')
+    if (this.#lock === null) {
+      throw new RktError('RKT_LOCKED', `cannot open store: ${this.casDir} is being migrated`, {cause: new Error('file already locked')})
+    }
+  }
+}
+
+export function openStore(casDir: string): Store {
+  return new Store(casDir)
+}
+
+function absent(key: ImageKey): RktError {
+  return new RktError('RKT_IMAGE_NOT_FOUND', `cannot find image with key: ${key}`)
+}
+
+/** Only its owner may set a file's times, but every writer sets them: a group member writes the first byte again. */
+function touchByWriting(path: string): void {
+  try {
+    const fd = openSync(path, 'r+')
+    try {
+      writeSync(fd, '{', 0)
+    } finally {
+      closeSync(fd)
+    }
+  } catch (error) {
+    if (!isReadOnlyFailure(error)) throw systemError('open', path, error)
+  }
+}
