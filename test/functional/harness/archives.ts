@@ -1,9 +1,9 @@
 /** Archives that no builder of ours would make: entries as a hostile author writes them, byte by byte where needed. */
 import {buffer} from 'node:stream/consumers'
-import {type Headers, pack} from 'tar-stream'
+import {type Header, pack} from 'tar-stream'
 import {manifest} from './images.ts'
 
-export type TarEntry = Headers & {readonly content?: string | Buffer}
+export type TarEntry = Partial<Header> & {readonly name: string; readonly content?: string | Buffer}
 
 /** The entries as a tar, in their order, nothing added. */
 export async function tarBytes(entries: readonly TarEntry[]): Promise<Buffer> {

@@ -101,7 +101,7 @@ function script(cgroups) {
 
 const cgroups = makeCgroups()
 const options = ['--mount', '--pid', '--fork', '--mount-proc', '--net', '--ipc', '--uts', '--kill-child', '--propagation=private']
-const env = {...process.env, HOME: '/root', RKT_TEST_NAMESPACES: name, TMPDIR: '/tmp'}
+const env = {...process.env, RKT_TEST_NAMESPACES: name, TMPDIR: '/tmp'}
 const child = spawn('unshare', [...options, 'sh', '-c', script(cgroups), 'sh', ...process.argv.slice(2)], {env, stdio: 'inherit'})
 process.on('SIGINT', () => {})
 for (const signal of ['SIGHUP', 'SIGTERM']) process.on(signal, () => child.kill('SIGKILL'))

@@ -9,7 +9,7 @@ export const rktProgram = join(checkout, 'bin/rkt')
 
 /** A host for one test. Only inside the namespaces of the functional suite: on the machine itself it would leave traces. */
 export async function aHost(): Promise<Host> {
-  if (process.env['RKT_TEST_NAMESPACES'] === undefined) throw new Error('functional tests run in namespaces of their own: npm test -- FILE')
+  if (process.env.RKT_TEST_NAMESPACES === undefined) throw new Error('functional tests run in namespaces of their own: npm test -- FILE')
   assert.ok(existsSync(rktProgram), 'bin/rkt is not built: npm run build')
   return new Host(mkdtempSync('/tmp/rkt-host-'))
 }

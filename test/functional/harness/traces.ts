@@ -10,7 +10,7 @@ export function mounts(): string[] {
 
 /** Every cgroup below those that the suite made for itself, in all hierarchies. */
 export function cgroups(): string[] {
-  const name = process.env['RKT_TEST_NAMESPACES'] ?? ''
+  const name = process.env.RKT_TEST_NAMESPACES ?? ''
   const found: string[] = []
   const walk = (directory: string, inside: boolean): void => {
     for (const entry of readdirSync(directory, {withFileTypes: true})) {
