@@ -95,7 +95,10 @@ export function replaceFile(path: string, content: string | Uint8Array, tmp: str
   // the lock says that the file has an owner: sweepTemporaries() takes what nobody holds
   using lock = FileLock.tryAcquire(temporary, 'exclusive', {create: true})
   // the sweeper was faster between our open and our lock
-  if (lock === null) return replaceFile(path, content, tmp, mode)
+  if (lock === null) {
+    replaceFile(path, content, tmp, mode)
+    return
+  }
   try {
     const fd = openSync(temporary, 'r+')
     try {
