@@ -3,6 +3,25 @@
  * the field, canonical writing, and the small languages around them (names, ids, quantities, image strings, volumes).
  * Rests on errors.ts. Knows no file, no process and no other room.
  */
+export {newUuid, parseImageId, parseUuid} from './ids.ts'
+export {formatImageString, type ImageString, parseImageString} from './image-string.ts'
+export {lastIsolator, makeIsolator, unknownIsolators} from './isolators.ts'
+export {lenientImageManifest, lenientPodManifest} from './lenient.ts'
+export {
+  type EncodeOptions,
+  encodeImageManifest,
+  encodePodManifest,
+  type ManifestKind,
+  parseImageManifest,
+  parsePodManifest,
+  probeManifest,
+} from './manifest.ts'
+export {parseMount, parseMountPoint} from './mount.ts'
+export {appNameOf, parseAcIdentifier, parseAcName, sanitizeAcIdentifier, sanitizeAcName} from './names.ts'
+export {checkOsArch, hostLabels, KNOWN_PLATFORMS, labelValue} from './platform.ts'
+export {parseExposedPort, parsePort} from './port.ts'
+export {parseQuantity, type Quantity, quantityOf} from './quantity.ts'
+export {AC_VERSION, parseAcVersion} from './scalars.ts'
 export type {
   AcIdentifier,
   AcName,
@@ -31,3 +50,4 @@ export type {
   Uuid,
   Volume,
 } from './types.ts'
+export {formatVolume, parseVolume} from './volume.ts'
