@@ -1,0 +1,201 @@
+import assert from 'node:assert/strict'
+import {test} from 'node:test'
+import {aHost, busybox} from './harness/index.ts'
+
+const uuidLine = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/m
+
+test('no subcommand at all is status 2, the help on stdout, one line on stderr', async () => {
+  await using host = await aHost()
+
+  const result = await host.rkt([], {globals: []})
+
+  assert.equal(result.status, 2)
+  assert.equal(result.stderr, 'rkt: missing command\n')
+  assert.match(result.stdout, /^NAME:\n\trkt - rkt, the application container runner\n/)
+})
+
+test('version prints its five lines in their order', async () => {
+  await using host = await aHost()
+
+  const lines = (await host.ok(['version'])).split('\n')
+
+  assert.deepEqual(
+    lines.map((line) => line.split(': ')[0]),
+    ['rkt Version', 'appc Version', 'Node Version', 'OS/Arch', 'Features', ''],
+  )
+  assert.equal(lines[0], 'rkt Version: 2.0.0')
+  assert.equal(lines[1], 'appc Version: 0.8.11')
+})
+
+test('an unknown command is refused, with a suggestion when one is near', async () => {
+  await using host = await aHost()
+
+  assert.equal(await host.refused(['nosuchcommand']), 'Error: unknown command "nosuchcommand" for "rkt"\nRun \'rkt --help\' for usage.\n')
+  assert.equal(
+    await host.refused(['lst']),
+    'Error: unknown command "lst" for "rkt"\n\nDid you mean this?\n\tlist\n\nRun \'rkt --help\' for usage.\n',
+  )
+})
+
+test('subcommands may be abbreviated to a prefix that no other has, also at the second level', async () => {
+  await using host = await aHost()
+  const full = await host.ok(['version'])
+
+  assert.equal(await host.ok(['vers']), full)
+  assert.equal(await host.ok(['im', 'li', '--no-legend']), '')
+  assert.match(await host.refused(['r']), /unknown command "r" for "rkt"/)
+  assert.match(await host.refused(['prepare']), /must provide at least one image/, 'the exact name wins over run-prepared and prepare…')
+})
+
+test('an unknown word below image prints that help and is no error', async () => {
+  await using host = await aHost()
+
+  const result = await host.rkt(['image', 'nosuch'])
+
+  assert.equal(result.status, 0)
+  assert.match(result.stdout, /image list/)
+})
+
+test('global and command options may stand before the subcommand', async () => {
+  await using host = await aHost()
+  const config = await host.ok(['config', '--pretty-print=false'])
+
+  assert.equal(await host.ok(['--pretty-print=false', 'config']), config)
+  assert.equal(await host.ok(['--debug=false', '--no-legend', 'list']), '')
+  assert.equal(await host.ok(['list', '--dir', host.dataDir, '--no-legend'], {globals: []}), '')
+})
+
+test('misused options give the documented sentence, the usage, and 254', async () => {
+  await using host = await aHost()
+  const cases: [string[], string][] = [
+    [['list', '--nosuchflag'], 'Error: unknown flag: --nosuchflag'],
+    [['run', '--nosuch=1', 'x.aci'], 'Error: unknown flag: --nosuch'],
+    [['list', '-x'], "Error: unknown shorthand flag: 'x' in -x"],
+    [['gc', '--grace-period'], 'Error: flag needs an argument: --grace-period'],
+    [['--insecure-options=bogus', 'list'], 'Error: invalid argument "bogus" for --insecure-options=bogus: unknown option "bogus"'],
+    [
+      ['--insecure-options=image,image', 'list'],
+      'Error: invalid argument "image,image" for --insecure-options=image,image: duplicated option "image"',
+    ],
+    [['--dir=', 'list'], 'Error: invalid argument "" for --dir=: "" is not a valid directory'],
+    [['image', 'list', '--fields=bogus'], 'Error: invalid argument "bogus" for --fields=bogus: unknown option "bogus"'],
+    [['list', '--format=xml'], 'Error: invalid argument "xml" for --format=xml: Invalid format option: xml'],
+    [['gc', '--grace-period=30'], 'Error: invalid argument "30" for --grace-period=30:'],
+  ]
+  for (const [args, message] of cases) {
+    const result = await host.rkt(args, {globals: [`--local-config=${host.localConfig}`]})
+
+    assert.equal(result.status, 254, args.join(' '))
+    assert.ok(result.stderr.startsWith(message), `${args.join(' ')}: ${result.stderr}`)
+  }
+})
+
+test('--help of every command is on stdout, status 0, and names the command', async () => {
+  await using host = await aHost()
+  const commands =
+    'cat-manifest|completion|config|enter|export|fetch|gc|help|image list|image rm|image cat-manifest|image extract|image render|image export|image build|list|prepare|rm|run|run-prepared|status|stop|version'
+  for (const command of commands.split('|')) {
+    const result = await host.rkt([...command.split(' '), '--help'], {globals: []})
+
+    assert.equal(result.status, 0, command)
+    assert.equal(result.stderr, '', command)
+    assert.match(result.stdout, new RegExp(`^NAME:\\n\\t${command} - `), command)
+  }
+})
+
+test('per-image options belong to the image before them, and apps take their arguments between -- and ---', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+
+  const words = [
+    'prepare',
+    '--quiet',
+    image,
+    '--name=one',
+    '--exec=/bin/echo',
+    '--',
+    'a',
+    '--name=b',
+    '---',
+    image,
+    '--name',
+    'two',
+    '--',
+    'c',
+  ]
+  const uuid = (await host.ok(words)).trim()
+
+  assert.match(uuid, uuidLine)
+  const {apps} = JSON.parse(await host.ok(['cat-manifest', uuid]))
+  assert.deepEqual(
+    apps.map((app: {name: string; app: {exec: string[]}}) => [app.name, app.app.exec]),
+    [
+      ['one', ['/bin/echo', 'a', '--name=b']],
+      ['two', ['/bin/sh', '-c', 'echo started', 'c']],
+    ],
+  )
+})
+
+test('a per-image option before any image is refused by name', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+
+  assert.match(await host.refused(['prepare', '--exec=/bin/true', image]), /--exec must follow an image/)
+  assert.match(await host.refused(['prepare', '--name=x', image]), /--name must follow an image/)
+  assert.match(await host.refused(['fetch', image, '--', 'x']), /unable to parse arguments: app arguments unsupported/)
+  assert.match(await host.refused(['prepare', image, '--', 'a', '---', '--', 'b']), /only one set of app arguments allowed per image/)
+  assert.match(await host.refused(['prepare', image, '--exec=/a', '--exec=/b']), /--exec specified multiple times for the same image/)
+  assert.match(await host.refused(['prepare', image, '--mount=volume=v,target=/t']), /dangling mount point "\/t": volume "v" not found/)
+})
+
+test('a deprecated option works and says so', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+
+  const result = await host.rkt(['prepare', '--quiet', '--store-only', image])
+
+  assert.match(result.stderr, /^Flag --store-only has been deprecated, please use --pull-policy=never$/m)
+  assert.equal(result.status, 0, result.stderr)
+})
+
+test('a pod is named by any unambiguous prefix of its UUID, in any case', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+  const uuids = []
+  for (let count = 0; count < 2; count++) uuids.push((await host.ok(['prepare', '--quiet', image])).trim())
+  const [first = '', second = ''] = uuids
+  const common = [...first].findIndex((letter, at) => letter !== second[at])
+
+  assert.match(await host.ok(['status', first.slice(0, common + 1).toUpperCase()]), /^state=prepared$/m)
+  if (common > 0) assert.match(await host.refused(['status', first.slice(0, common)]), /ambiguous uuid, 2 matches/)
+  assert.match(await host.refused(['status', 'zzz']), /^status: problem retrieving pod: no matches found for "zzz"\n$/)
+  assert.match(await host.refused(['status', '']), /UUID cannot be empty/)
+})
+
+test('--debug prints the chain of causes, outermost first', async () => {
+  await using host = await aHost()
+  const missing = host.path('nofile.aci')
+
+  const plain = await host.refused(['fetch', missing])
+  const debug = await host.refused(['--debug', 'fetch', missing])
+
+  assert.equal(plain, `fetch: open ${missing}: no such file or directory\n`)
+  assert.match(
+    debug,
+    new RegExp(`^fetch: .*\\n(?:.*\\n)*fetch: +└─open ${missing}: no such file or directory$|└─open ${missing}: no such file`, 'm'),
+  )
+})
+
+test('an ordinary user may ask for the version and may not run a pod', async () => {
+  await using host = await aHost()
+  const {checkout, runProgram} = await import('./harness/index.ts')
+  const asNobody = (...args: string[]) =>
+    runProgram(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', `${checkout}/bin/rkt`, ...args], {env: {HOME: '/'}})
+
+  const version = await asNobody('version')
+  const run = await asNobody(`--dir=${host.dataDir}`, '--insecure-options=image', 'run', await busybox())
+
+  assert.equal(version.status, 0, version.stderr)
+  assert.equal(run.status, 254)
+  assert.equal(run.stderr, 'run: cannot run as unprivileged user\n')
+})
