@@ -99,10 +99,10 @@ export abstract class EngineCommand {
   /** Words to values by the command's declaration. A wrong number of words is a misuse, as is an unknown option. */
   protected async parse<C extends Declaration>(declaration: C): Promise<Parsed<C>> {
     const {values, words} = this.#read(declaration)
-    const {interspersed, strict} = this.#class
+    const {strict} = this.#class
     const declared = Object.entries(declaration.args)
     const required = declared.filter(([, {required}]) => required).length
-    if (words.length < required || (strict && interspersed && words.length > declared.length)) throw new UsageError()
+    if (words.length < required || (strict && words.length > declared.length)) throw new UsageError()
     const args = Object.fromEntries(declared.map(([name], index) => [name, words[index]]))
     // The reader has checked every value against the declaration that the types come from.
     return {args, argv: words, flags: values.result(({perImage}) => perImage !== true)} as Parsed<C>
@@ -144,7 +144,7 @@ export abstract class EngineCommand {
     const result = values.result(() => true)
     this.#globals = globalOptions(result as FlagValues<typeof globalFlags>)
     debugging ||= this.#globals.debug
-    if (values.has('help') && result.help === true) throw new HelpRequest()
+    if (result.help === true) throw new HelpRequest()
   }
 
   get #class(): typeof EngineCommand {

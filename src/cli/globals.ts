@@ -9,7 +9,7 @@ const directory = (text: string) => {
   return resolve(text)
 }
 
-const checks = ['none', 'http', 'image', 'tls', 'pubkey', 'capabilities', 'paths', 'seccomp', 'all-fetch', 'all-run', 'all']
+const checks = 'none image tls ondisk http pubkey capabilities paths seccomp all-fetch all-run all'.split(' ')
 
 export const globalFlags = {
   cpuprofile: Flags.string({completes: 'file', description: 'write CPU profile to the file', hidden: true}),

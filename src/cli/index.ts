@@ -8,6 +8,8 @@ export {EngineCommand, type ImageArgument, type ImageParseOptions, type Parsed, 
 export {formatDuration, parseDuration} from './duration.ts'
 export {type Flag, type FlagInput, type FlagOptions, Flags, type FlagValues, type ImageFlagValues} from './flags.ts'
 export type {GlobalOptions} from './globals.ts'
+export {assertOnlyRootWrites, completionScript, helpText, listPlugins, managePlugins} from './lazy.ts'
+export {packageVersion} from './package-root.ts'
 export {humanSize} from './size.ts'
 export {formatTable} from './table.ts'
 export {absoluteTime, relativeTime} from './time.ts'
