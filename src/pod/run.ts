@@ -1,0 +1,158 @@
+import {mkdirSync} from 'node:fs'
+import {join} from 'node:path'
+import {RktError} from '../errors.ts'
+import {become, callerEnvironment, native, type OverlayMount, unwrap} from '../native/index.ts'
+import {type Arguments, type Entrypoint, findEntrypoint, interfaceVersion, runArguments} from '../stage1/index.ts'
+import {dnsConfMode, hostsText, type NameConfig} from './dns.ts'
+import type {PodEngine} from './engine-slice.ts'
+import type {HeldPod} from './held-pod.ts'
+import {Layer} from './layer.ts'
+import {PodOverlays} from './overlay.ts'
+import {podFiles, stage2} from './paths.ts'
+import type {PreparedPod} from './prepared-pod.ts'
+
+export interface RunOptions {
+  readonly names: NameConfig
+  readonly hostname?: string | undefined
+  readonly interactive: boolean
+  readonly ipc?: string | undefined
+  readonly localConfig?: string | undefined
+  readonly networks: readonly string[]
+}
+
+/** A pod that is ready to be run: all that can be refused was refused. */
+export interface Launch {
+  readonly argv: readonly string[]
+  readonly executable: string
+  readonly mounts: readonly OverlayMount[]
+  readonly names: NameConfig
+}
+
+/**
+ * Decides how stage1 is started and writes all that has to be inside the pod's mounts, while the pod is not yet in `run`: one that
+ * runs has all of it.
+ */
+export function setUpPod(engine: PodEngine, pod: HeldPod<'prepare' | 'prepared'>, prepared: PreparedPod, options: RunOptions): Launch {
+  const {diagnostics, options: globals, pods, treestore} = engine
+  const {manifest, tree} = prepared.stage1
+  const home = join(pods.root, 'run', pod.uuid)
+  diagnostics.debug('stage0', 'Setting up stage1')
+  const copied = join(pod.path, podFiles.stage1Rootfs)
+  const entrypoint = findEntrypoint(manifest, 'run', prepared.overlay ? treestore.rootfsPath(tree) : copied)
+  const {warnings, words} = stage1Arguments(pod, prepared, options, globals)
+  for (const warning of warnings) diagnostics.note('stage0', warning)
+  const mounts = prepared.overlay ? writeOverlays(engine, pod, prepared, options, home) : writeCopies(pod, prepared, options)
+  diagnostics.debug('stage0', `Wrote filesystem to ${home}`)
+  const rootfs = join(home, podFiles.stage1Rootfs)
+  return {argv: [argvZero(rootfs, entrypoint), ...words], executable: join(rootfs, entrypoint.relative), mounts, names: options.names}
+}
+
+const argvZero = (rootfs: string, {named}: Entrypoint) => join(rootfs, named)
+
+function stage1Arguments(
+  pod: HeldPod<'prepare' | 'prepared'>,
+  {privateUsers, stage1}: PreparedPod,
+  {hostname, interactive, ipc, localConfig, names, networks}: RunOptions,
+  {debug, insecure}: PodEngine['options'],
+): Arguments {
+  return runArguments(
+    {
+      debug,
+      dnsConfMode: dnsConfMode(names),
+      hostname,
+      insecure,
+      interactive,
+      ipc,
+      localConfig,
+      mutable: false,
+      networks,
+      privateUsers,
+      uuid: pod.uuid,
+    },
+    interfaceVersion(stage1.manifest),
+  )
+}
+
+/** Becomes the pod: its place becomes `run`, and this process stage1. Never returns. */
+export function becomePod({diagnostics}: PodEngine, held: HeldPod<'prepare' | 'prepared'>, {argv, executable, mounts}: Launch): never {
+  let pod: HeldPod<'run'>
+  try {
+    pod = held.moveTo('run')
+  } catch (cause) {
+    throw new RktError('RKT_POD_TRANSITION', 'unable to transition to run', {cause})
+  }
+  diagnostics.debug('stage0', `Pivoting to filesystem ${pod.path}`)
+  diagnostics.debug('stage0', `Execing [${argv.join(' ')}]`)
+  return become({
+    argv,
+    cwd: pod.path,
+    env: {
+      ...callerEnvironment(),
+      RKT_LOCK_FD: String(pod.lockFd),
+      RKT_SELINUX_CONTEXT: '',
+      RKT_SELINUX_MOUNT_CONTEXT: '',
+    },
+    keepFds: [pod.lockFd],
+    mounts: {overlays: mounts, root: pod.path},
+    path: executable,
+  })
+}
+
+function writeOverlays(
+  {treestore}: PodEngine,
+  pod: HeldPod<'prepare' | 'prepared'>,
+  {apps, stage1}: PreparedPod,
+  {names}: RunOptions,
+  home: string,
+): OverlayMount[] {
+  mkdirSync(join(pod.path, podFiles.stage1Rootfs), {mode: 0o755, recursive: true})
+  const overlays = new PodOverlays(treestore, pod.path, home)
+  const {layer, mount} = overlays.stage1(stage1.tree)
+  writeStage1(layer, treestore.rootfsPath(stage1.tree), names)
+  const mounts = [mount]
+  for (const {manifest, name, tree} of apps) {
+    if (tree === undefined) throw new RktError('RKT_INTERNAL', `app "${name}" has no tree`)
+    const rootfs = join(stage2(name), 'rootfs')
+    layer.directory(rootfs)
+    layer.file(join(stage2(name), 'manifest'), manifest, 0o644)
+    const app = overlays.app(tree, name, join(podFiles.stage1Rootfs, rootfs))
+    writeMtab(app.layer)
+    mounts.push(app.mount)
+  }
+  return mounts
+}
+
+function writeCopies(pod: HeldPod<'prepare' | 'prepared'>, {apps}: PreparedPod, {names}: RunOptions): OverlayMount[] {
+  const rootfs = join(pod.path, podFiles.stage1Rootfs)
+  writeStage1(Layer.copy(rootfs), rootfs, names)
+  for (const {name} of apps) writeMtab(Layer.copy(join(rootfs, stage2(name), 'rootfs')))
+  return []
+}
+
+/** Where stage1 and the host meet: statuses, environments, and the files about names that stage0 answers for. */
+function writeStage1(layer: Layer, readFrom: string, {hosts, resolv}: NameConfig): void {
+  layer.directory('rkt/status')
+  layer.directory('rkt/env')
+  if (hosts.mode !== 'stage0' && resolv.mode !== 'stage0') return
+  layer.directory('etc')
+  if (resolv.mode === 'stage0') layer.file('etc/rkt-resolv.conf', resolv.text, 0o644)
+  if (hosts.mode === 'stage0') layer.file('etc/rkt-hosts', hostsText(hostsFallback(readFrom), hosts.lines), 0o644)
+}
+
+const maxHostsBytes = 1 << 20
+
+function hostsFallback(rootfs: string): string | undefined {
+  try {
+    return unwrap(native().readFileBeneath(rootfs, 'etc/hosts-fallback', maxHostsBytes))?.toString()
+  } catch {
+    // The contract has a text for an image whose file cannot be read.
+    return undefined
+  }
+}
+
+/** Programs look for mounts there. An image that has a file of that name keeps it. */
+function writeMtab(app: Layer): void {
+  if (!app.stat('etc')?.isDirectory() || app.stat('etc/mtab')) return
+  app.directory('etc')
+  app.link('etc/mtab', '../proc/self/mounts')
+}
