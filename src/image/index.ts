@@ -1,0 +1,12 @@
+/**
+ * Images as users name them: references, finding and fetching them by the pull policy, stored images by ID or name, and packing a
+ * directory into an archive. Rests on the store, the treestore, configuration and appc. Knows nothing of pods, flavors or the
+ * command line.
+ */
+export {type DistributionPoint, formatDistributionPoint, parseDistributionPoint} from './distribution.ts'
+export {findImage} from './find-image.ts'
+export {type PackOptions, packAci, writeAci} from './pack-aci.ts'
+export type {FindImageOptions, ImagePorts, PullPolicy} from './ports.ts'
+export type {ProgressOutput} from './progress.ts'
+export {type ImageReference, parseImageReference} from './reference.ts'
+export {resolveStoredImage} from './stored-image.ts'
