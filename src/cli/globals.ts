@@ -1,7 +1,7 @@
 /** The options that every command has. */
 
 import {resolve} from 'node:path'
-import {type InsecureOptions, parseInsecureOptions} from '../config/index.ts'
+import {INSECURE_OPTION_WORDS, type InsecureOptions, parseInsecureOptions, SECURE} from '../config/index.ts'
 import {Flags, type FlagValues} from './flags.ts'
 
 const directory = (text: string) => {
@@ -9,18 +9,16 @@ const directory = (text: string) => {
   return resolve(text)
 }
 
-const checks = 'none image tls ondisk http pubkey capabilities paths seccomp all-fetch all-run all'.split(' ')
-
 export const globalFlags = {
   cpuprofile: Flags.string({completes: 'file', description: 'write CPU profile to the file', hidden: true}),
   debug: Flags.boolean({description: 'print out more debug information to stderr'}),
   dir: Flags.custom({completes: 'directory', defaultText: '/var/lib/rkt', description: 'rkt data directory', parse: directory}),
   'insecure-options': Flags.custom({
-    default: parseInsecureOptions('none'),
+    default: SECURE,
     defaultText: 'none',
-    description: `comma-separated list of security features to disable. Allowed values: ${checks.map((word) => `"${word}"`).join(', ')}`,
+    description: `comma-separated list of security features to disable. Allowed values: ${INSECURE_OPTION_WORDS.map((word) => `"${word}"`).join(', ')}`,
     parse: parseInsecureOptions,
-    values: checks,
+    values: INSECURE_OPTION_WORDS,
   }),
   'local-config': Flags.custom({
     completes: 'directory',
