@@ -90,7 +90,7 @@ async function fill(pack: Pack, options: PackOptions): Promise<void> {
     await addEntry(
       pack,
       {gid: 0, gname: 'root', mode: 0o644, mtime, name: 'manifest', type: 'file', uid: 0, uname: 'root'},
-      options.manifest,
+      Buffer.from(options.manifest),
     )
     for (const entry of treeEntries(Buffer.from(options.rootfs), Buffer.from('rootfs'))) await addTreeEntry(pack, entry, options)
     pack.finalize()

@@ -18,7 +18,8 @@ const SLASH = Buffer.from('/')
 /** The tree below and with `root`, parents first, the names of each directory in the order of their bytes; sockets are left out. */
 export function* treeEntries(root: Buffer, name: Buffer): Generator<TreeEntry> {
   const links = new Map<string, Buffer>()
-  const pending = [{name, path: root}]
+  // `/.` for a root that is named through a link, such as /proc/self/fd/N
+  const pending = [{name, path: Buffer.concat([root, Buffer.from('/.')])}]
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const entry = entryOf(next.path, next.name, links)
     if (entry === null) continue

@@ -1,11 +1,11 @@
 import {closeSync, existsSync, openSync, readFileSync, utimesSync, writeSync} from 'node:fs'
 import {type ImageManifest, type Label, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {FileLock, systemError} from '../native/index.ts'
+import {FileLock, native, systemError, unwrap} from '../native/index.ts'
 import {adopt, needsAdoption} from './adopt.ts'
 import {ensureDirectory, errnoOf, isReadOnlyFailure, replaceFile} from './files.ts'
 import {bumpGeneration} from './generation.ts'
-import type {ImageKey} from './image-key.ts'
+import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {type ImportOptions, importImage} from './import-image.ts'
 import {type Layout, layoutOf} from './layout.ts'
 import {lockImage} from './locks.ts'
@@ -82,6 +82,20 @@ export class Store implements Disposable {
       return readFileSync(path)
     } catch (error) {
       throw new RktError('RKT_STORE_DAMAGED', `the manifest of image ${key} cannot be read`, {cause: systemError('open', path, error)})
+    }
+  }
+
+  /** The manifest out of the blob, all of which is hashed for it: for who must not believe what group members can write. */
+  async verifiedManifest(key: ImageKey): Promise<Buffer> {
+    using _lock = await this.lock(key, 'shared')
+    const fd = openSync(this.blobPath(key), 'r')
+    try {
+      const ingested = unwrap(await native().ingestAci(fd, this.tmpDir()))
+      closeSync(ingested.fd)
+      if (keyOfDigest(ingested.sha512) === key) return ingested.manifest
+      throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image hash does not match expected (${keyOfDigest(ingested.sha512)} != ${key})`)
+    } finally {
+      closeSync(fd)
     }
   }
 

@@ -1,5 +1,6 @@
 import {chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
+import {encodeImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import type {RenderRequest, TreeStats} from '../native/contract.ts'
 import {type FileLock, native, systemError, unwrap} from '../native/index.ts'
@@ -113,10 +114,9 @@ export class Treestore {
   async #renderTree(id: TreeId, key: ImageKey, entries: readonly RenderEntry[]): Promise<void> {
     const [tree, rootfs] = [join(this.#trees, id), this.rootfsPath(id)]
     makeDirectory(tree)
-    makeDirectory(rootfs)
-    await this.#renderImages(entries, rootfs, null)
+    const manifest = await this.#renderWithManifest(tree, key, entries)
     this.#store.touch(key)
-    this.#write(id, 'manifest', this.#store.manifestBytes(key))
+    this.#write(id, 'manifest', encodeImageManifest(parseImageManifest(manifest, `the manifest of image ${key}`)))
     this.#write(id, 'image', key)
     // Three walks over a tree that changes no more: the disk writes while the cores hash. Only syncfs(2) makes 40,000 files durable
     // at a bearable price.
@@ -131,7 +131,22 @@ export class Treestore {
     this.#store.setTreeSize(key, unwrap(stats).bytes)
   }
 
-  /** The addon hashes every blob while it reads, so what group members may have written there cannot get into a tree. */
+  /**
+   * Fills `rootfs` and answers the manifest out of the blob, both from bytes that were hashed on the way: what group members may
+   * have written into the store cannot get into a tree. An image of its own is one pass; with others, or with a whitelist, the
+   * manifest takes a second one over the top image.
+   */
+  async #renderWithManifest(tree: string, key: ImageKey, entries: readonly RenderEntry[]): Promise<Buffer> {
+    if (entries.length === 1 && entries[0]?.own === null) {
+      using _lock = await this.#store.lock(key, 'shared')
+      unwrap(await native().extractAci(this.#store.blobPath(key), this.#store.digest(key), tree, false))
+      return readFileSync(join(tree, 'manifest'))
+    }
+    makeDirectory(join(tree, 'rootfs'))
+    await this.#renderImages(entries, join(tree, 'rootfs'), null)
+    return await this.#store.verifiedManifest(key)
+  }
+
   async #renderImages(entries: readonly RenderEntry[], target: string, shift: RenderRequest['shift']): Promise<TreeStats> {
     const locks: FileLock[] = []
     try {
