@@ -37,7 +37,7 @@ for (const [flavor, options] of Object.entries({fly: ['--stage1-name=coreos.com/
     const caller = await callerState()
     assert.ok(caller.ignored.includes(sigusr1) && caller.blocked.includes(sigusr2), 'the caller is odd')
     assert.equal(caller.umask, 0o027)
-    assert.equal(caller.limits['nofile']?.[0], 777)
+    assert.equal(caller.limits.nofile?.[0], 777)
 
     const result = await runProgram([
       compileProgram('odd'),

@@ -3,6 +3,7 @@
  * Knows rkt only as a program; nothing of src/ is imported here.
  */
 export {hostileArchive, type TarEntry, tarBytes} from './archives.ts'
+export {foreignFlavor} from './foreign-flavor.ts'
 export {aHost, checkout, Host, RunningPod, rktProgram} from './host.ts'
 export {addBusybox, arch, buildImage, busybox, compileProgram, manifest, program, redis} from './images.ts'
 export {eventually, type Result, Running, runProgram} from './processes.ts'
