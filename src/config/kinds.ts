@@ -6,11 +6,8 @@ import type {Auth, BasicCredentials} from './types.ts'
 export interface Settings {
   readonly auth: Map<string, Auth>
   readonly dockerAuth: Map<string, BasicCredentials>
-  data?: string
-  stage1Images?: string
-  /** The default stage1 image by name, which comes with its version. */
-  image?: {readonly name: string; readonly version: string}
-  location?: string
+  readonly paths: {data?: string; stage1Images?: string}
+  readonly stage1: {name?: string; version?: string; location?: string}
 }
 
 /** Reads the fields of a file into the settings; throws a plain Error that says what is wrong. */
@@ -80,32 +77,32 @@ function parseDockerAuth(file: Members, {dockerAuth}: Settings): void {
   }
 }
 
-function parsePaths(file: Members, into: Settings): void {
+function parsePaths(file: Members, {paths}: Settings): void {
   const data = textOf(file, 'data')
   if (data !== '') {
-    if (into.data !== undefined) throw new Error('data directory is already specified')
+    if (paths.data !== undefined) throw new Error('data directory is already specified')
     if (!data.startsWith('/')) throw new Error('data directory must be an absolute path')
-    into.data = data
+    paths.data = data
   }
   const stage1Images = textOf(file, 'stage1-images')
   if (stage1Images !== '') {
-    if (into.stage1Images !== undefined) throw new Error('stage1 images directory is already specified')
+    if (paths.stage1Images !== undefined) throw new Error('stage1 images directory is already specified')
     if (!stage1Images.startsWith('/')) throw new Error('stage1 images directory must be an absolute path')
-    into.stage1Images = stage1Images
+    paths.stage1Images = stage1Images
   }
 }
 
-function parseStage1(file: Members, into: Settings): void {
+function parseStage1(file: Members, {stage1}: Settings): void {
   const [name, version, location] = ['name', 'version', 'location'].map((key) => textOf(file, key)) as [string, string, string]
   const problem = stage1Problem(name, version, location)
   if (problem !== null) throw new Error(`invalid stage1 configuration: ${problem}`)
   if (name !== '') {
-    if (into.image !== undefined) throw new Error('name and version of a default stage1 image are already specified')
-    into.image = {name, version}
+    if (stage1.name !== undefined) throw new Error('name and version of a default stage1 image are already specified')
+    Object.assign(stage1, {name, version})
   }
   if (location !== '') {
-    if (into.location !== undefined) throw new Error('location of a default stage1 image is already specified')
-    into.location = location
+    if (stage1.location !== undefined) throw new Error('location of a default stage1 image is already specified')
+    stage1.location = location
   }
 }
 
@@ -117,9 +114,13 @@ function stage1Problem(name: string, version: string, location: string): string 
   if (location === '' || location.startsWith('/')) return null
   const scheme = /^([A-Za-z][-+.A-Za-z0-9]*):/.exec(location)?.[1]?.toLowerCase()
   if (scheme === undefined) return 'default stage1 image location is either a relative path or a URL without scheme'
-  if (!URL.canParse(location)) return `default stage1 image location is an invalid URL: ${location}`
+  if (!URL.canParse(location)) return `default stage1 image location is an invalid URL: ${withoutUser(location)}`
   if (SCHEMES.includes(scheme)) return null
   return `default stage1 image location URL has invalid scheme ${JSON.stringify(scheme)}, allowed schemes are ${quoteList(SCHEMES)}`
+}
+
+function withoutUser(url: string): string {
+  return url.replace(/\/\/[^/]*@/, '//')
 }
 
 /** A list quoted as a whole, as its readers know it: `"a\", \"b"`. */

@@ -18,19 +18,18 @@ const MAX_BYTES = 1024 * 1024
 
 /** The configuration of the directories together. As root, only files that nobody else could have written are believed. */
 export function loadConfig({local, system, user}: ConfigDirectories): Config {
-  const layers = [system, local, user].filter((directory) => directory !== undefined && directory !== '').map(loadDirectory)
-  const last = <Key extends keyof Settings>(key: Key): Settings[Key] => layers.findLast((layer) => layer[key] !== undefined)?.[key]
-  const [data, stage1Images, image, location] = [last('data'), last('stage1Images'), last('image'), last('location')]
+  const layers = [system, local, user].flatMap((directory) => (directory ? [loadDirectory(directory)] : []))
+  // layers override earlier ones key by key; name and version are set together, so they stay a pair
   return {
     auth: new Map(layers.flatMap(({auth}) => [...auth])),
     dockerAuth: new Map(layers.flatMap(({dockerAuth}) => [...dockerAuth])),
-    paths: {...(data === undefined ? {} : {data}), ...(stage1Images === undefined ? {} : {stage1Images})},
-    stage1: {...image, ...(location === undefined ? {} : {location})},
+    paths: Object.assign({}, ...layers.map(({paths}) => paths)) as Config['paths'],
+    stage1: Object.assign({}, ...layers.map(({stage1}) => stage1)) as Config['stage1'],
   }
 }
 
 function loadDirectory(base: string): Settings {
-  const settings: Settings = {auth: new Map(), dockerAuth: new Map()}
+  const settings: Settings = {auth: new Map(), dockerAuth: new Map(), paths: {}, stage1: {}}
   for (const [name, kinds] of DIRECTORIES) {
     const directory = join(base, name)
     for (const file of configFiles(directory)) {
@@ -82,7 +81,16 @@ function loadFile(path: string, directory: string, kinds: readonly string[], int
 
 function parseFile(path: string): Members {
   const text = attempt('open', path, () => readTrusted(path))
-  return parsing(path, () => membersOf(JSON.parse(text), 'the file'))
+  return parsing(path, () => membersOf(parseJson(text), 'the file'))
+}
+
+/** The reason of V8 without its excerpt of the file, which may be a password. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (thrown) {
+    throw new Error((thrown as Error).message.replace(/, (?:\.\.\.)?".*$/s, ' is not valid JSON'))
+  }
 }
 
 function field(path: string, members: Members, key: 'rktKind' | 'rktVersion'): string {
