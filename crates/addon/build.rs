@@ -1,1 +1,5 @@
-fn main() { napi_build::setup(); }
+//! The link settings that a Node addon needs.
+
+fn main() {
+    napi_build::setup();
+}

@@ -3,4 +3,15 @@
 //!
 //! Nothing in it calls chroot, umask, setns, set*id or fork, and chdir and unshare only `become` does: they belong to the process.
 
+#![cfg_attr(test, expect(dead_code, reason = "napi registers no function in a test build"))]
+
+mod beneath;
+mod exec;
 mod failure;
+mod files;
+mod mountinfo;
+mod mounts;
+mod namespace;
+mod overlay;
+mod probe;
+mod sys;

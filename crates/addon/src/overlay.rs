@@ -1,0 +1,117 @@
+//! Overlays as detached mounts (fsopen(2)): nothing is visible until one is moved to its place, and a closed descriptor leaves nothing.
+
+use crate::beneath::path_of;
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// fsconfig(2) takes strings of 255 bytes.
+const LONGEST_VALUE: usize = 255;
+
+/// What is laid on each other.
+pub struct Layers<'a> {
+    /// Highest first.
+    pub lowers: Vec<&'a Path>,
+    /// Upper and work directory, or a read-only overlay.
+    pub writable: Option<(&'a Path, &'a Path)>,
+}
+
+/// Why there is no overlay.
+#[derive(Debug)]
+pub struct OverlayError {
+    /// The kernel's number.
+    pub errno: Errno,
+    /// What was tried, as `open /lower`.
+    pub step: String,
+    /// What the kernel said about it (fsopen(2), the message log), if it did.
+    pub said: Option<String>,
+}
+
+impl OverlayError {
+    /// Step, the kernel's words and the text of the number, for a person.
+    pub fn reason(&self) -> String {
+        let errno = std::io::Error::from(self.errno).to_string().to_lowercase();
+        let errno = errno.split(" (os error").next().unwrap_or_default();
+        match &self.said {
+            Some(said) => format!("{}: {errno} ({said})", self.step),
+            None => format!("{}: {errno}", self.step),
+        }
+    }
+}
+
+/// A detached overlay; its descriptor is close-on-exec.
+pub fn mount_detached(layers: &Layers<'_>) -> Result<OwnedFd, OverlayError> {
+    match try_mount(layers, append_lowers) {
+        // Before Linux 6.5 there is no `lowerdir+`; the error that counts is the first one, if the other form does no better.
+        Err(error) if error.errno == Errno::INVAL => try_mount(layers, join_lowers).map_err(|_| error),
+        result => result,
+    }
+}
+
+type SetLowers = fn(&OwnedFd, &[&Path], &mut Vec<OwnedFd>) -> Result<(), OverlayError>;
+
+fn try_mount(layers: &Layers<'_>, set_lowers: SetLowers) -> Result<OwnedFd, OverlayError> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| failure("open overlay", errno))?;
+    let mut held = Vec::new();
+    set_lowers(&context, &layers.lowers, &mut held)?;
+    if let Some((upper, work)) = layers.writable {
+        set(&context, "upperdir", &value(upper, &mut held)?)?;
+        set(&context, "workdir", &value(work, &mut held)?)?;
+    }
+    fsconfig_create(&context).map_err(|errno| told(&context, "mount overlay", errno))?;
+    let attributes = match layers.writable {
+        Some(_) => MountAttrFlags::empty(),
+        None => MountAttrFlags::MOUNT_ATTR_RDONLY,
+    };
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(|errno| told(&context, "mount overlay", errno))
+}
+
+/// One layer a call: as many as the kernel takes (500), of any name.
+fn append_lowers(context: &OwnedFd, lowers: &[&Path], held: &mut Vec<OwnedFd>) -> Result<(), OverlayError> {
+    lowers.iter().try_for_each(|lower| set(context, "lowerdir+", &value(lower, held)?))
+}
+
+/// All layers in one value, by their descriptors: short, and free of the characters that would have to be escaped.
+fn join_lowers(context: &OwnedFd, lowers: &[&Path], held: &mut Vec<OwnedFd>) -> Result<(), OverlayError> {
+    let names: Result<Vec<String>, OverlayError> =
+        lowers.iter().map(|lower| Ok(hold(lower, held)?.display().to_string())).collect();
+    let joined = names?.join(":");
+    if joined.len() > LONGEST_VALUE {
+        return Err(failure(&format!("lay {} directories on each other", lowers.len()), Errno::TOOBIG));
+    }
+    set(context, "lowerdir", Path::new(&joined))
+}
+
+fn set(context: &OwnedFd, key: &str, value: &Path) -> Result<(), OverlayError> {
+    fsconfig_set_string(context, key, value)
+        .map_err(|errno| told(context, &format!("set {key} {}", value.display()), errno))
+}
+
+/// The path, or a short name for it where it is too long.
+fn value(path: &Path, held: &mut Vec<OwnedFd>) -> Result<PathBuf, OverlayError> {
+    if path.as_os_str().len() > LONGEST_VALUE { hold(path, held) } else { Ok(path.to_owned()) }
+}
+
+fn hold(path: &Path, held: &mut Vec<OwnedFd>) -> Result<PathBuf, OverlayError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd =
+        openat(CWD, path, flags, Mode::empty()).map_err(|errno| failure(&format!("open {}", path.display()), errno))?;
+    let name = path_of(&fd);
+    held.push(fd);
+    Ok(name)
+}
+
+fn failure(step: &str, errno: Errno) -> OverlayError {
+    OverlayError { errno, step: step.to_owned(), said: None }
+}
+
+fn told(context: impl AsFd, step: &str, errno: Errno) -> OverlayError {
+    let mut buffer = [0; 512];
+    let said = rustix::io::read(context, &mut buffer).ok().and_then(|length| {
+        let line = String::from_utf8_lossy(&buffer[..length]).trim().to_owned();
+        line.strip_prefix("e ").map(|text| text.strip_prefix("overlay: ").unwrap_or(text).to_owned())
+    });
+    OverlayError { errno, step: step.to_owned(), said }
+}
