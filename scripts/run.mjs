@@ -14,9 +14,8 @@ if (!existsSync(node)) {
   console.error('run: the checkout has no Node of its own yet; run "npm run setup" first.')
   process.exit(1)
 }
-const hooks = join(checkout, 'scripts/hooks.mjs')
-const imports = existsSync(hooks) ? ['--import', pathToFileURL(hooks).href] : []
-const child = spawn(node, [...imports, ...process.argv.slice(2)], {cwd: checkout, stdio: 'inherit'})
+const hooks = pathToFileURL(join(checkout, 'src/cli/engine-hooks.ts')).href
+const child = spawn(node, ['--import', hooks, ...process.argv.slice(2)], {cwd: checkout, stdio: 'inherit'})
 // A terminal sends SIGINT to the whole group: the script decides what it means, and this process waits for it.
 process.on('SIGINT', () => {})
 for (const signal of /** @type {const} */ (['SIGHUP', 'SIGTERM'])) process.on(signal, () => child.kill(signal))
