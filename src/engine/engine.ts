@@ -3,7 +3,7 @@ import {resolve} from 'node:path'
 import type {Config, InsecureOptions} from '../config/index.ts'
 import {loadConfig} from '../config/index.ts'
 import type {Diagnostics} from '../diagnostics.ts'
-import {type PodEngine, Pods} from '../pod/index.ts'
+import {explain, type PodEngine, Pods} from '../pod/index.ts'
 import {openStore, type Store} from '../store/index.ts'
 import {openTreestore, type Treestore} from '../treestore/index.ts'
 
@@ -45,7 +45,7 @@ class LazyEngine implements Engine {
   get config(): Config {
     if (!this.#config) {
       const {localConfig, systemConfig, userConfig} = this.options
-      this.#config = loadConfig({local: localConfig, system: systemConfig, user: userConfig})
+      this.#config = orExplained('cannot get configuration', () => loadConfig({local: localConfig, system: systemConfig, user: userConfig}))
     }
     return this.#config
   }
@@ -65,7 +65,7 @@ class LazyEngine implements Engine {
   }
 
   get store(): Store {
-    this.#store ??= openStore(resolve(this.dataDir, 'cas'))
+    this.#store ??= orExplained('cannot open store', () => openStore(resolve(this.dataDir, 'cas')))
     return this.#store
   }
 
@@ -77,6 +77,14 @@ class LazyEngine implements Engine {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#store?.[Symbol.dispose]()
     this.#store = undefined
+  }
+}
+
+function orExplained<T>(message: string, open: () => T): T {
+  try {
+    return open()
+  } catch (cause) {
+    throw explain(message, cause)
   }
 }
 

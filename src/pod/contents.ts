@@ -137,4 +137,3 @@ export interface NetworkInfo {
 function isNetworkInfo(value: unknown): value is NetworkInfo {
   return typeof value === 'object' && value !== null && 'netName' in value && 'ip' in value
 }
-

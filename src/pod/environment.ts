@@ -23,33 +23,41 @@ export function appEnvironment(
   return [...variables].map(([name, value]) => ({name, value}))
 }
 
-/** Adds `K=V` of one `--set-env`. */
-export function addVariable(variables: Map<string, string>, text: string): void {
-  const [name, value] = splitVariable(text)
-  if (value === undefined) throw new RktError('RKT_BAD_VARIABLE', 'must be specified as key=value')
-  if (variables.has(name)) throw new RktError('RKT_BAD_VARIABLE', `key "${name}" already set`)
-  variables.set(name, value)
+export type Variable = readonly [name: string, value: string]
+
+/** `K=V` of one `--set-env`, behind those that were given before. */
+export function parseVariable(text: string, earlier: readonly Variable[]): Variable {
+  const variable = splitVariable(text)
+  if (!variable) throw new RktError('RKT_BAD_VARIABLE', 'must be specified as key=value')
+  const [name] = variable
+  if (earlier.some(([other]) => other === name)) throw new RktError('RKT_BAD_VARIABLE', `key "${name}" already set`)
+  return variable
 }
 
-/** Adds the lines `K=V` of a `--set-env-file`; empty lines and those that start with `#` or `;` say nothing. */
-export function addVariablesFromFile(variables: Map<string, string>, path: string): void {
-  let text: string
+/** The lines `K=V` of one `--set-env-file`, behind the files before it; empty lines and those that start with `#` or `;` say nothing. */
+export function readVariables(path: string, earlier: readonly ReadonlyMap<string, string>[]): ReadonlyMap<string, string> {
+  const fail = (message: string) => new RktError('RKT_BAD_VARIABLE', `${message} (file "${path}")`)
+  const variables = new Map<string, string>()
+  for (const line of readLines(path)) {
+    if (line === '' || line.startsWith('#') || line.startsWith(';')) continue
+    const variable = splitVariable(line)
+    if (!variable) throw fail('environment variable must be specified as name=value')
+    const [name, value] = variable
+    if ([...earlier, variables].some((map) => map.has(name))) throw fail(`environment variable "${name}" already set`)
+    variables.set(name, value)
+  }
+  return variables
+}
+
+function readLines(path: string): string[] {
   try {
-    text = readFileSync(path, 'utf8')
+    return readFileSync(path, 'utf8').split('\n')
   } catch (error) {
     throw systemError('open', path, error)
   }
-  for (const line of text.split('\n')) {
-    if (line === '' || line.startsWith('#') || line.startsWith(';')) continue
-    const [name, value] = splitVariable(line)
-    if (value === undefined)
-      throw new RktError('RKT_BAD_VARIABLE', `environment variable must be specified as name=value (file "${path}")`)
-    if (variables.has(name)) throw new RktError('RKT_BAD_VARIABLE', `environment variable "${name}" already set (file "${path}")`)
-    variables.set(name, value)
-  }
 }
 
-function splitVariable(text: string): [name: string, value: string | undefined] {
+function splitVariable(text: string): Variable | undefined {
   const at = text.indexOf('=')
-  return at <= 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)]
+  return at <= 0 ? undefined : [text.slice(0, at), text.slice(at + 1)]
 }

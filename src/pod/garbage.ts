@@ -9,6 +9,7 @@ import {type HeldPod, movePod} from './held-pod.ts'
 import {podFiles} from './paths.ts'
 import {movedAt, type Pod} from './pods.ts'
 import type {PodDirectory} from './state.ts'
+import type {PodUuid} from './uuid.ts'
 
 /** Where a collection says what it does. */
 export interface GcReport {
@@ -174,4 +175,48 @@ async function collectStage1({options, treestore}: GcEngine, pod: HeldPod<PodDir
 /** As failures are shown everywhere: the sentence, then the innermost cause. */
 export function withCause(message: string, cause: unknown): string {
   return `${message}: ${causeChain(cause).at(-1) ?? String(cause)}`
+}
+
+/**
+ * Takes one pod out of its life, by its state, and holds it. Null when somebody else has removed it meanwhile.
+ */
+export async function toGarbage(
+  {pods}: GcEngine,
+  uuid: PodUuid,
+  note: GcReport['note'],
+): Promise<HeldPod<'exited-garbage' | 'garbage'> | null> {
+  const refuse = (what: string) => new RktError('RKT_POD_STATE', `pod "${uuid}" is currently ${what}`)
+  const pod = pods.inspect(uuid)
+  switch (pod?.state) {
+    case undefined:
+      return null
+    case 'running':
+      throw refuse('running')
+    case 'embryo':
+    case 'preparing':
+      throw refuse('being prepared')
+    case 'deleting':
+    case 'exited deleting':
+      throw refuse('being deleted')
+    case 'aborted prepare': {
+      note(`moving failed prepare "${uuid}" to garbage`)
+      return (await heldFor(pods, uuid, 'prepare')).moveTo('garbage')
+    }
+    case 'prepared': {
+      note(`moving expired prepared pod "${uuid}" to garbage`)
+      return (await heldFor(pods, uuid, 'prepared')).moveTo('garbage')
+    }
+    case 'exited':
+      return (await heldFor(pods, uuid, 'run')).moveTo('exited-garbage')
+    case 'exited garbage':
+      return await heldFor(pods, uuid, 'exited-garbage')
+    case 'garbage':
+      return await heldFor(pods, uuid, 'garbage')
+  }
+}
+
+async function heldFor<D extends PodDirectory>(pods: GcEngine['pods'], uuid: PodUuid, directory: D): Promise<HeldPod<D>> {
+  const held = await pods.hold(uuid, directory)
+  if (!held) throw new RktError('RKT_POD_LOCKED', 'unable to acquire exclusive lock', {cause: new Error('file already locked')})
+  return held
 }

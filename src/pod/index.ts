@@ -6,18 +6,33 @@ export {type Instant, type NetworkInfo, PodContents, toDate} from './contents.ts
 export {type DnsOptions, type NameConfig, nameConfig} from './dns.ts'
 export type {PodEngine} from './engine-slice.ts'
 export {enterPod} from './enter.ts'
-export {addVariable, addVariablesFromFile} from './environment.ts'
+export {parseVariable, readVariables, type Variable} from './environment.ts'
+export {explain} from './explain.ts'
 export {exportApp} from './export.ts'
-export {collectGarbage, deletePod, type GcOptions, type GcReport, withCause} from './garbage.ts'
+export {collectGarbage, deletePod, type GcOptions, type GcReport, toGarbage, withCause} from './garbage.ts'
 export {HeldPod} from './held-pod.ts'
 export {generatePodManifest} from './manifest.ts'
+export {checkManifestFile, imagesOf, type ManifestFile, readManifestFile} from './manifest-file.ts'
 export {checkMounts} from './mounts.ts'
 export {parseNetworks} from './networks.ts'
-export {isInState, Pods, type Pod} from './pods.ts'
+export {overlayProblem} from './overlay-support.ts'
+export {isInState, type Pod, Pods} from './pods.ts'
+export {finishPrepare, type ManifestSource, orRemoved, type PrepareRequest, preparePod} from './prepare.ts'
 export {prepareLock} from './prepare-lock.ts'
+export {type PreparedPod, readPreparedPod} from './prepared-pod.ts'
 export {formatNetworks, type PodReport, reportPod} from './report.ts'
 export type {AppOverrides, AppRequest, EnvironmentRequest, ManifestRequest} from './request.ts'
-export {hasManifest, isAfterRun, isFinished, nameableDirectories, type PodDirectory, type PodState, podDirectories} from './state.ts'
+export {becomePod, type RunOptions, setUpPod} from './run.ts'
+export {
+  hasCreationTime,
+  hasManifest,
+  isAfterRun,
+  isFinished,
+  nameableDirectories,
+  type PodDirectory,
+  type PodState,
+  podDirectories,
+} from './state.ts'
 export {stopPod} from './stop.ts'
 export {treesInUse} from './trees.ts'
 export {isPodUuid, type PodUuid} from './uuid.ts'

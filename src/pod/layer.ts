@@ -42,7 +42,8 @@ export class Layer {
       at = join(at, part)
       const here = join(this.#root, at)
       const stat = lstatSync(here, {throwIfNoEntry: false})
-      if (stat === undefined) makeLike(here, this.#lower === undefined ? undefined : lstatSync(join(this.#lower, at), {throwIfNoEntry: false}))
+      if (stat === undefined)
+        makeLike(here, this.#lower === undefined ? undefined : lstatSync(join(this.#lower, at), {throwIfNoEntry: false}))
       else if (!stat.isDirectory()) throw new RktError('RKT_POD_TREE', `${here} is not a directory`)
     }
   }

@@ -16,7 +16,8 @@ export function mergeMounts(own: readonly Mount[], everyApp: readonly Mount[]): 
 export function checkMounts(mounts: Iterable<Mount>, volumes: readonly Volume[]): void {
   const known = new Set(volumes.map(({name}) => name))
   for (const {appVolume, path, volume} of mounts)
-    if (!appVolume && !known.has(volume)) throw new RktError('RKT_BAD_MOUNT', `dangling mount point "${path}": volume "${volume}" not found`)
+    if (!appVolume && !known.has(volume))
+      throw new RktError('RKT_BAD_MOUNT', `dangling mount point "${path}": volume "${volume}" not found`)
 }
 
 function cleanPath(path: string): string {

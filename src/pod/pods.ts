@@ -183,4 +183,3 @@ export const movedAt = (pod: {path: string}): bigint => lstatSync(pod.path, {big
 export function notPresent(uuid: PodUuid): never {
   throw new RktError('RKT_POD_NOT_FOUND', `pod "${uuid}" was not present`)
 }
-

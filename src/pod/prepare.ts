@@ -9,8 +9,8 @@ import type {PodEngine} from './engine-slice.ts'
 import {makeDirectories, makeDirectory, writeNew} from './files.ts'
 import type {HeldPod} from './held-pod.ts'
 import {appInfo, appManifest, appTreeId, podFiles, stage2} from './paths.ts'
-import type {PreparedApp, PreparedPod} from './prepared-pod.ts'
 import {prepareLock} from './prepare-lock.ts'
+import type {PreparedApp, PreparedPod} from './prepared-pod.ts'
 
 /** A pod manifest as a value, or as the text of a file that is kept to the letter. */
 export interface ManifestSource {

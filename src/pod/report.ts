@@ -17,7 +17,12 @@ export interface AppReport {
   readonly finished_at?: RawNumber
   readonly exit_code?: number
   readonly image_id?: string
-  readonly mounts?: readonly {readonly name: string; readonly container_path: string; readonly host_path: string; readonly read_only: boolean}[]
+  readonly mounts?: readonly {
+    readonly name: string
+    readonly container_path: string
+    readonly host_path: string
+    readonly read_only: boolean
+  }[]
   readonly user_annotations?: UserMap
   readonly user_labels?: UserMap
 }
@@ -121,4 +126,5 @@ const seconds = (instant: Instant): number => Number(instant / 1_000_000_000n)
 const rawNumber = (instant: Instant) => (JSON as unknown as {rawJSON(text: string): {readonly rawJSON: string}}).rawJSON(String(instant))
 
 /** `NAME:ip4=ADDRESS`, as tables and `status` show networks. */
-export const formatNetworks = (networks: readonly NetworkInfo[]): string => networks.map(({ip, netName}) => `${netName}:ip4=${ip}`).join(', ')
+export const formatNetworks = (networks: readonly NetworkInfo[]): string =>
+  networks.map(({ip, netName}) => `${netName}:ip4=${ip}`).join(', ')

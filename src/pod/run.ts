@@ -5,6 +5,7 @@ import {become, callerEnvironment, native, type OverlayMount, unwrap} from '../n
 import {type Arguments, type Entrypoint, findEntrypoint, interfaceVersion, runArguments} from '../stage1/index.ts'
 import {dnsConfMode, hostsText, type NameConfig} from './dns.ts'
 import type {PodEngine} from './engine-slice.ts'
+import {explain} from './explain.ts'
 import type {HeldPod} from './held-pod.ts'
 import {Layer} from './layer.ts'
 import {PodOverlays} from './overlay.ts'
@@ -25,7 +26,6 @@ export interface Launch {
   readonly argv: readonly string[]
   readonly executable: string
   readonly mounts: readonly OverlayMount[]
-  readonly names: NameConfig
 }
 
 /**
@@ -44,7 +44,7 @@ export function setUpPod(engine: PodEngine, pod: HeldPod<'prepare' | 'prepared'>
   const mounts = prepared.overlay ? writeOverlays(engine, pod, prepared, options, home) : writeCopies(pod, prepared, options)
   diagnostics.debug('stage0', `Wrote filesystem to ${home}`)
   const rootfs = join(home, podFiles.stage1Rootfs)
-  return {argv: [argvZero(rootfs, entrypoint), ...words], executable: join(rootfs, entrypoint.relative), mounts, names: options.names}
+  return {argv: [argvZero(rootfs, entrypoint), ...words], executable: join(rootfs, entrypoint.relative), mounts}
 }
 
 const argvZero = (rootfs: string, {named}: Entrypoint) => join(rootfs, named)
@@ -73,29 +73,51 @@ function stage1Arguments(
   )
 }
 
-/** Becomes the pod: its place becomes `run`, and this process stage1. Never returns. */
-export function becomePod({diagnostics}: PodEngine, held: HeldPod<'prepare' | 'prepared'>, {argv, executable, mounts}: Launch): never {
+/**
+ * Becomes the pod: its place becomes `run`, and this process stage1. Never returns. Of a pod that stage1 could not be started for,
+ * nothing stays if this command made it.
+ */
+export async function becomePod(
+  {diagnostics}: PodEngine,
+  held: HeldPod<'prepare' | 'prepared'>,
+  {argv, executable, mounts}: Launch,
+): Promise<never> {
   let pod: HeldPod<'run'>
   try {
     pod = held.moveTo('run')
   } catch (cause) {
-    throw new RktError('RKT_POD_TRANSITION', 'unable to transition to run', {cause})
+    throw explain('unable to transition to run', cause)
   }
   diagnostics.debug('stage0', `Pivoting to filesystem ${pod.path}`)
   diagnostics.debug('stage0', `Execing [${argv.join(' ')}]`)
-  return become({
-    argv,
-    cwd: pod.path,
-    env: {
-      ...callerEnvironment(),
-      RKT_LOCK_FD: String(pod.lockFd),
-      RKT_SELINUX_CONTEXT: '',
-      RKT_SELINUX_MOUNT_CONTEXT: '',
-    },
-    keepFds: [pod.lockFd],
-    mounts: {overlays: mounts, root: pod.path},
-    path: executable,
-  })
+  try {
+    return become({
+      argv,
+      cwd: pod.path,
+      env: {
+        ...callerEnvironment(),
+        RKT_LOCK_FD: String(pod.lockFd),
+        RKT_SELINUX_CONTEXT: '',
+        RKT_SELINUX_MOUNT_CONTEXT: '',
+      },
+      keepFds: [pod.lockFd],
+      mounts: {overlays: mounts, root: pod.path},
+      path: executable,
+    })
+  } catch (error) {
+    if (held.directory === 'prepare') await forget(pod)
+    throw error
+  }
+}
+
+/** Removes a pod that never started. What cannot be removed is an exited pod, which `gc` takes. */
+async function forget(pod: HeldPod<'run'>): Promise<void> {
+  try {
+    unwrap(native().unmountBelow(pod.path))
+    unwrap(await native().removeTree(pod.moveTo('exited-garbage').path))
+  } catch {
+    // The failure that brought us here is the one to show.
+  }
 }
 
 function writeOverlays(

@@ -12,4 +12,4 @@ export {
   findEntrypoint,
   interfaceVersion,
 } from './entrypoints.ts'
-export {selectStage1, type Stage1Choice, type Stage1Ports} from './select.ts'
+export {type Stage1Choice, type Stage1Ports, selectStage1} from './select.ts'

@@ -53,7 +53,8 @@ async function byName(ports: Stage1Ports, flavors: ReadonlyMap<string, Installed
   } catch (cause) {
     throw new RktError('RKT_STAGE1_NOT_FOUND', `stage1 image "${text}" is neither in the store nor beside the program`, {
       cause,
-      hint: flavors.size > 0 ? `Installed are ${[...flavors.values()].map((each) => `${each.name}:${each.version}`).join(', ')}.` : undefined,
+      hint:
+        flavors.size > 0 ? `Installed are ${[...flavors.values()].map((each) => `${each.name}:${each.version}`).join(', ')}.` : undefined,
     })
   }
 }

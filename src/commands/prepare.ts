@@ -1,0 +1,32 @@
+import {EngineCommand, Flags} from '../cli/index.ts'
+import {finishPrepare} from '../pod/index.ts'
+import {pullPolicy} from './_pod-options.ts'
+import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
+
+export default class Prepare extends EngineCommand {
+  static override description = `IMAGE should be a string referencing an image: either a hash, local file on disk, or URL.
+They will be checked in that order and the first match will be used.
+
+Prepared pods are run with "rkt run-prepared UUID".`
+  static override flags = {
+    ...podFlags,
+    quiet: Flags.boolean({description: 'suppress superfluous output on stdout, print only the UUID on success'}),
+  }
+  static override summary = 'Prepare to run image(s) in a pod in rkt'
+  static override usage = '[--volume=name,kind=host,...] [--mount volume=VOL,target=PATH] IMAGE [-- image-args...[---]]...'
+
+  async run(): Promise<void> {
+    const {flags, images} = await this.parseImages(Prepare)
+    this.requireRoot()
+    pullPolicy(flags)
+    checkPrivateUsers(flags)
+    checkAllMounts(flags, images)
+    checkManifestConflicts(flags, images)
+    requireImages(flags, images)
+
+    await using engine = await this.openEngine()
+    const {pod} = await prepareImages(engine, flags, images, {imageFailure: 'error finding images', note: (line) => this.note(line)})
+    await finishPrepare(engine, pod)
+    this.print(pod.uuid)
+  }
+}

@@ -1,0 +1,71 @@
+import {writeFileSync} from 'node:fs'
+import {EngineCommand, Flags} from '../cli/index.ts'
+import {RktError} from '../errors.ts'
+import {systemError} from '../native/index.ts'
+import {becomePod, orRemoved, setUpPod} from '../pod/index.ts'
+import {networkFlags, networksOf, pullPolicy, requireMetadataService, runOptions} from './_pod-options.ts'
+import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
+
+export default class Run extends EngineCommand {
+  static override description = `IMAGE should be a string referencing an image; either a hash, local file on disk, or URL.
+They will be checked in that order and the first match will be used.
+
+Volumes are made available to the container via --volume.
+Mounts bind volumes into each image's root within the container via --mount.
+--mount is position-sensitive; occurring before any images applies to all images,
+occurring after any images applies only to the nearest preceding image.
+
+An "--" may be used to inhibit rkt run's parsing of subsequent arguments,
+which will instead be appended to the preceding image app's exec arguments.
+End the image arguments with a lone "---" to resume argument parsing.`
+  static override flags = {
+    ...podFlags,
+    ...networkFlags,
+    'uuid-file-save': Flags.string({completes: 'file', description: 'write out pod UUID to specified file'}),
+  }
+  static override summary = 'Run image(s) in a pod in rkt'
+  static override usage = '[--volume=name,kind=host,...] [--mount volume=VOL,target=PATH] IMAGE [-- image-args...[---]]...'
+
+  async run(): Promise<void> {
+    const {flags, images} = await this.parseImages(Run)
+    this.requireRoot()
+    checkAllMounts(flags, images)
+    pullPolicy(flags)
+    checkPrivateUsers(flags)
+    const networks = networksOf(flags)
+    this.#checkNetworks(networks, flags)
+    checkManifestConflicts(flags, images)
+    if (flags.interactive && images.length > 1) throw new RktError('RKT_BAD_ARGUMENTS', 'interactive option only supports one image')
+    requireImages(flags, images)
+    requireMetadataService(flags['mds-register'])
+    const options = runOptions(flags, networks, this.globals.localConfig)
+
+    await using engine = await this.openEngine()
+    const file = flags['uuid-file-save']
+    const {pod, prepared} = await prepareImages(engine, flags, images, {
+      note: (line) => this.note(line),
+      ...(file !== undefined && {created: ({uuid}) => saveUuid(file, uuid)}),
+    })
+    const launch = await orRemoved(engine, pod, async () => setUpPod(engine, pod, prepared, options))
+    await becomePod(engine, pod, launch)
+  }
+
+  #checkNetworks(networks: readonly string[], flags: {readonly port: readonly unknown[]; readonly 'mds-register': boolean}): void {
+    for (const network of ['none', 'host'])
+      if (flags.port.length > 0 && networks.includes(network))
+        throw new RktError('RKT_BAD_ARGUMENTS', `--port flag does not work with '${network}' networking`)
+    if (flags['mds-register'] && networks.includes('none')) {
+      const message = "--mds-register flag does not work with --net=none. Please use 'host', 'default' or an equivalent network"
+      throw new RktError('RKT_BAD_ARGUMENTS', message)
+    }
+  }
+}
+
+/** Scripts read the file as it is: 36 characters, no newline. */
+function saveUuid(path: string, uuid: string): void {
+  try {
+    writeFileSync(path, uuid, {mode: 0o644})
+  } catch (error) {
+    throw new RktError('RKT_UUID_FILE', 'error saving pod UUID to file', {cause: systemError('open', path, error)})
+  }
+}
