@@ -115,13 +115,15 @@ impl From<Request> for RenderRequest {
 
 /// Inflates, hashes, checks and writes an ACI, in one pass. The caller keeps `source_fd` open until the promise settles.
 #[napi(ts_return_type = "Promise<Outcome<Ingested>>")]
-pub fn ingest_aci(env: Env, source_fd: i32, tmp_dir: String) -> napi::Result<Object<'static>> {
+pub fn ingest_aci(env: &Env, source_fd: i32, tmp_dir: String) -> napi::Result<Object<'_>> {
     // A descriptor of our own: what the caller closes early is not another file's number for us.
-    let source = sys::borrow(&source_fd).and_then(|fd| fd.try_clone_to_owned().map_err(|error| {
-        rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO)
-    }));
+    let source = sys::borrow(&source_fd).and_then(|fd| {
+        fd.try_clone_to_owned()
+            .map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))
+    });
     on_thread(env, "ingest", move || {
-        let source = source.map_err(|errno| NativeFailure::system("RKT_IO", format!("cannot read descriptor {source_fd}"), errno))?;
+        let source = source
+            .map_err(|errno| NativeFailure::system("RKT_IO", format!("cannot read descriptor {source_fd}"), errno))?;
         let image = archive::ingest(source, Path::new(&tmp_dir))?;
         Ok::<_, NativeFailure>(IngestedImage {
             fd: sys::give(image.file),
@@ -134,14 +136,20 @@ pub fn ingest_aci(env: Env, source_fd: i32, tmp_dir: String) -> napi::Result<Obj
 
 /// Renders images into an empty directory, verifying every blob.
 #[napi(ts_return_type = "Promise<Outcome<TreeStats>>")]
-pub fn render_tree(env: Env, request: Request) -> napi::Result<Object<'static>> {
+pub fn render_tree(env: &Env, request: Request) -> napi::Result<Object<'_>> {
     let request = RenderRequest::from(request);
     on_thread(env, "render", move || archive::render(&request).map(Stats::from))
 }
 
 /// Unpacks one image as it is.
 #[napi(ts_return_type = "Promise<Outcome<TreeStats>>")]
-pub fn extract_aci(env: Env, blob: String, sha512: String, target: String, rootfs_only: bool) -> napi::Result<Object<'static>> {
+pub fn extract_aci(
+    env: &Env,
+    blob: String,
+    sha512: String,
+    target: String,
+    rootfs_only: bool,
+) -> napi::Result<Object<'_>> {
     on_thread(env, "extract", move || {
         archive::extract(Path::new(&blob), &sha512, Path::new(&target), rootfs_only).map(Stats::from)
     })
@@ -149,19 +157,19 @@ pub fn extract_aci(env: Env, blob: String, sha512: String, target: String, rootf
 
 /// The Merkle digest of a tree.
 #[napi(ts_return_type = "Promise<Outcome<string>>")]
-pub fn digest_tree(env: Env, dir: String) -> napi::Result<Object<'static>> {
+pub fn digest_tree(env: &Env, dir: String) -> napi::Result<Object<'_>> {
     on_thread(env, "digest", move || archive::digest_tree(Path::new(&dir)))
 }
 
 /// Removes a tree; an absent one is success.
 #[napi(ts_return_type = "Promise<Outcome<null>>")]
-pub fn remove_tree(env: Env, path: String) -> napi::Result<Object<'static>> {
+pub fn remove_tree(env: &Env, path: String) -> napi::Result<Object<'_>> {
     on_thread(env, "remove", move || archive::remove_tree(Path::new(&path)).map(|()| Null))
 }
 
 /// Copies a tree with all that its files are.
 #[napi(ts_return_type = "Promise<Outcome<TreeStats>>")]
-pub fn copy_tree(env: Env, from: String, to: String, shift: Option<IdShift>) -> napi::Result<Object<'static>> {
+pub fn copy_tree(env: &Env, from: String, to: String, shift: Option<IdShift>) -> napi::Result<Object<'_>> {
     on_thread(env, "copy", move || {
         archive::copy_tree(Path::new(&from), Path::new(&to), shift.map(Shift::from)).map(Stats::from)
     })
@@ -169,13 +177,13 @@ pub fn copy_tree(env: Env, from: String, to: String, shift: Option<IdShift>) -> 
 
 /// Counts a tree.
 #[napi(ts_return_type = "Promise<Outcome<TreeStats>>")]
-pub fn tree_stats(env: Env, dir: String) -> napi::Result<Object<'static>> {
+pub fn tree_stats(env: &Env, dir: String) -> napi::Result<Object<'_>> {
     on_thread(env, "stats", move || archive::tree_stats(Path::new(&dir)).map(Stats::from))
 }
 
 /// syncfs(2).
 #[napi(ts_return_type = "Promise<Outcome<null>>")]
-pub fn sync_filesystem(env: Env, path: String) -> napi::Result<Object<'static>> {
+pub fn sync_filesystem(env: &Env, path: String) -> napi::Result<Object<'_>> {
     on_thread(env, "syncfs", move || archive::sync_filesystem(Path::new(&path)).map(|()| Null))
 }
 
@@ -196,10 +204,10 @@ pub fn list_xattrs(path: String) -> Outcome<Vec<Attribute>> {
 
 /// Runs `work` on a thread of its own; the promise is settled with its value or its failure, a panic being one too.
 fn on_thread<T, E>(
-    env: Env,
+    env: &Env,
     name: &str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> napi::Result<Object<'static>>
+) -> napi::Result<Object<'_>>
 where
     T: ToNapiValue + Send + 'static,
     E: Into<NativeFailure>,
