@@ -1,33 +1,109 @@
 /**
- * Bundles the program into dist/: `rkt.js` with what every command needs, one chunk a command, `index.js` as `@rkt/engine` for plugins
- * (it shares the chunks, so there is one engine), the types of the public API, and a warm compile cache.
+ * Bundles the program into dist/:
+ *
+ *     rkt.js                the program
+ *     core.js               the command line, configuration and errors: what every command needs
+ *     engine.js             the engine's rooms: what commands over pods and images need
+ *     commands/**.js        one file a command, those of the four plugins included
+ *     index.js              `@rkt/engine`, the public API; it shares core.js and engine.js, so that there is one engine
+ *     types/                the types of the public API
+ *     .cache/               compiled code
+ *
+ * The parts are cut by hand at the rooms' front doors: loading a module costs more than compiling it, and esbuild's own splitting makes
+ * a dozen chunks of what every command loads.
  */
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, readdirSync, rmSync} from 'node:fs'
-import {join, resolve} from 'node:path'
-import {build, type Plugin} from 'esbuild'
-import {discoverCatalog, findCommandFiles} from '../src/cli/catalog-source.ts'
+import {copyFileSync, existsSync, mkdirSync, readdirSync, rmSync} from 'node:fs'
+import {join, relative, resolve} from 'node:path'
+import {type BuildOptions, build, type Plugin} from 'esbuild'
 import '../src/cli/engine-hooks.ts'
+import {discoverCatalog, findCommandFiles} from '../src/cli/catalog-source.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const dist = join(root, 'dist')
+const source = (path: string) => join(root, 'src', path)
+
+const coreDoors = ['errors.ts', 'diagnostics.ts', 'config/index.ts', 'cli/index.ts'].map(source)
+const engineDoors = ['appc', 'native', 'store', 'trust', 'treestore', 'image', 'stage1', 'pod', 'engine']
+  .map((room) => source(`${room}/index.ts`))
+  .filter((door) => existsSync(door))
 
 const {files, groups} = findCommandFiles(root)
 const {entries, switches} = await discoverCatalog(root)
+const commandOutput = (id: string) => `commands/${id.split(' ').join('/')}`
+
+// CommonJS in a bundle asks for Node's modules through `require`.
+const banner = {js: "import {createRequire as __createRequire} from 'node:module'; const require = __createRequire(import.meta.url);"}
+const settings = {
+  bundle: true,
+  // What is loaded rarely and must be the copy that plugins see, or has files of its own, stays in node_modules.
+  external: ['@oclif/core', '@oclif/plugin-plugins', 'node-pty', 'sql.js', '*.node'],
+  format: 'esm',
+  legalComments: 'none',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  outdir: dist,
+  platform: 'node',
+  sourcemap: 'linked',
+  target: 'node22.19',
+} satisfies BuildOptions
+
+/** Takes the modules at `doors` out of a part: it imports them from `file` of dist. */
+function elsewhere(doors: readonly string[], file: string, depth = ''): Plugin {
+  const found = new Set(doors)
+  return {
+    name: `elsewhere-${file}`,
+    setup({onResolve}) {
+      onResolve({filter: /\.ts$/}, ({importer, path, resolveDir}) => {
+        const external = importer !== '' && found.has(resolve(resolveDir, path))
+        return external ? {external: true, path: `./${depth}${file}`} : undefined
+      })
+    },
+  }
+}
+
+/** One module that exports all that its doors export; two doors that give one name two meanings are refused. */
+async function part(
+  name: string,
+  doors: readonly string[],
+  more: string,
+  options: Pick<BuildOptions, 'plugins' | 'splitting'>,
+): Promise<void> {
+  const contents = [...doors.map((door) => `export * from ${JSON.stringify(door)}`), more].join('\n')
+  await refuseAmbiguity(doors)
+  await build({
+    ...settings,
+    ...options,
+    ...(options.splitting && {banner}),
+    chunkNames: `${name}-[hash]`,
+    entryNames: name,
+    stdin: {contents, loader: 'js', resolveDir: root, sourcefile: `${name}.js`},
+  })
+}
+
+async function refuseAmbiguity(doors: readonly string[]): Promise<void> {
+  const seen = new Map<string, unknown>()
+  for (const door of doors) {
+    for (const [name, value] of Object.entries((await import(door)) as Record<string, unknown>)) {
+      if (seen.has(name) && seen.get(name) !== value) throw new Error(`two front doors export ${name}, one of them ${relative(root, door)}`)
+      seen.set(name, value)
+    }
+  }
+}
 
 /** In place of src/cli/catalog.ts: the same catalog, without loading a command to know it. */
 const generatedCatalog: Plugin = {
   name: 'generated-catalog',
   setup({onLoad, onResolve}) {
-    onResolve({filter: /^@rkt\/engine$/}, () => ({path: join(root, 'src/index.ts')}))
+    onResolve({filter: /^\.\/commands\/.*\.js$/}, ({path}) => ({external: true, path}))
     onLoad({filter: /\/src\/cli\/catalog\.ts$/}, () => ({contents: catalogModule(), loader: 'js', resolveDir: root}))
   },
 }
 
 function catalogModule(): string {
-  const items = files.map(({id, path}) => {
-    const {hidden, summary} = entries.find((entry) => entry.id === id) ?? {hidden: false, summary: ''}
-    return `{id: ${JSON.stringify(id)}, summary: ${JSON.stringify(summary)}, hidden: ${hidden}, load: () => import(${JSON.stringify(path)})}`
+  const items = entries.map(({hidden, id, summary}) => {
+    const facts = `hidden: ${hidden}, id: ${JSON.stringify(id)}, summary: ${JSON.stringify(summary)}`
+    return `{${facts}, load: () => import('./${commandOutput(id)}.js')}`
   })
   return `export const catalog = {
   entries: [${items.join(',\n')}],
@@ -36,67 +112,83 @@ function catalogModule(): string {
 }`
 }
 
-mkdirSync(dist, {recursive: true})
-for (const name of readdirSync(dist)) if (/\.js(\.map)?$/.test(name)) rmSync(join(dist, name))
+/** Commands take only the constants of appc that they name. */
+const pureAppc: Plugin = {
+  name: 'pure-appc',
+  setup({onResolve}) {
+    onResolve({filter: /\/appc\/index\.ts$|^\.\/.*\.ts$/}, ({importer, path, resolveDir}) => {
+      const target = resolve(resolveDir, path)
+      const appc = importer !== '' && target.startsWith(source('appc/'))
+      return appc ? {path: target, sideEffects: false} : undefined
+    })
+  },
+}
 
-await build({
-  // CommonJS in the bundle asks for Node's modules through `require`.
-  banner: {js: "import {createRequire as __createRequire} from 'node:module'; const require = __createRequire(import.meta.url);"},
-  bundle: true,
-  chunkNames: 'chunk-[hash]',
-  entryNames: '[name]',
-  entryPoints: [
-    {in: join(root, 'src/main.ts'), out: 'rkt'},
-    {in: join(root, 'src/index.ts'), out: 'index'},
-  ],
-  // What is loaded rarely, has files of its own, or must be shared with plugins stays in node_modules.
-  external: ['@oclif/core', '@oclif/plugin-plugins', 'node-pty', 'sql.js', '*.node'],
-  format: 'esm',
-  keepNames: false,
-  legalComments: 'none',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  outdir: dist,
-  platform: 'node',
-  plugins: [generatedCatalog],
-  sourcemap: 'linked',
-  splitting: true,
-  target: 'node22.19',
-  treeShaking: true,
+/** `@rkt/engine` is the module beside the commands. */
+const publicApi = (depth: string): Plugin => ({
+  name: 'public-api',
+  setup({onResolve}) {
+    onResolve({filter: /^@rkt\/engine$/}, () => ({external: true, path: `./${depth}index.js`}))
+  },
 })
 
+async function bundleCommand(id: string, path: string): Promise<void> {
+  const depth = '../'.repeat(id.split(' ').length)
+  const doors = engineDoors.filter((door) => !door.includes('/appc/'))
+  await build({
+    ...settings,
+    entryPoints: [{in: path, out: commandOutput(id)}],
+    plugins: [elsewhere(coreDoors, 'core.js', depth), elsewhere(doors, 'engine.js', depth), pureAppc, publicApi(depth)],
+  })
+}
+
+for (const name of existsSync(dist) ? readdirSync(dist) : []) {
+  if (/\.js(\.map)?$|^commands$|^types$|^\.cache$/.test(name)) rmSync(join(dist, name), {recursive: true})
+}
+mkdirSync(dist, {recursive: true})
+
+const hooks = {entryPoints: [{in: source('cli/engine-hooks.ts'), out: 'engine-hooks'}]}
+const program = `
+export {catalog} from ${JSON.stringify(source('cli/catalog.ts'))}
+export {dispatch} from ${JSON.stringify(source('cli/dispatch.ts'))}`
+const parts: Plugin[] = [elsewhere(engineDoors, 'engine.js'), elsewhere([source('cli/engine-hooks.ts')], 'engine-hooks.js')]
+await Promise.all([
+  part('core', coreDoors, program, {plugins: [generatedCatalog, ...parts]}),
+  part('engine', engineDoors, '', {plugins: [elsewhere(coreDoors, 'core.js')], splitting: true}),
+  build({...settings, ...hooks}),
+  build({
+    ...settings,
+    entryPoints: [
+      {in: source('main.ts'), out: 'rkt'},
+      {in: source('index.ts'), out: 'index'},
+    ],
+    plugins: [
+      elsewhere([...coreDoors, source('cli/catalog.ts'), source('cli/dispatch.ts')], 'core.js'),
+      elsewhere(engineDoors, 'engine.js'),
+    ],
+  }),
+  ...files.map(({id, path}) => bundleCommand(id, path)),
+])
+// The store's index is SQLite as WebAssembly.
+copyFileSync(join(root, 'node_modules/sql.js/dist/sql-wasm.wasm'), join(dist, 'sql-wasm.wasm'))
 emitTypes()
 warmCache()
 
 /** Declarations of the public API, for authors of plugins. */
 function emitTypes(): void {
-  const tsc = join(root, 'node_modules/.bin/tsc')
-  const options = ['--noEmit', 'false', '--emitDeclarationOnly', '--declaration', '--noCheck', '--rootDir', root]
-  const files = ['--ignoreConfig', ...compilerOptions(), join(root, 'src/index.ts')]
-  execFileSync(tsc, [...options, '--outDir', join(dist, 'types'), ...files], {stdio: 'inherit'})
-}
-
-function compilerOptions(): string[] {
-  return [
-    '--module',
-    'nodenext',
-    '--target',
-    'es2024',
-    '--lib',
-    'esnext',
-    '--types',
-    'node',
-    '--allowImportingTsExtensions',
-    '--skipLibCheck',
-  ]
+  const emit = ['--emitDeclarationOnly', '--declaration', '--noCheck', '--rootDir', root, '--outDir', join(dist, 'types')]
+  const language = ['--ignoreConfig', '--module', 'nodenext', '--target', 'es2024', '--lib', 'esnext', '--types', 'node', '--skipLibCheck']
+  execFileSync(join(root, 'node_modules/.bin/tsc'), [...emit, ...language, '--allowImportingTsExtensions', source('index.ts')], {
+    stdio: 'inherit',
+  })
 }
 
 /** Compiles every command once on the Node that will run them, so that the first start of a user finds its code compiled. */
 function warmCache(): void {
-  rmSync(join(dist, '.cache'), {force: true, recursive: true})
   const env = {...process.env, NODE_COMPILE_CACHE: join(dist, '.cache')}
-  const run = (...args: string[]) =>
-    execFileSync(process.execPath, [join(dist, 'rkt.js'), ...args], {env, stdio: ['ignore', 'ignore', 'inherit']})
-  run('version')
-  for (const {id} of entries) run('help', ...id.split(' '))
+  const rkt = (...words: string[]) => {
+    execFileSync(process.execPath, [join(dist, 'rkt.js'), ...words], {env, stdio: ['ignore', 'ignore', 'inherit']})
+  }
+  rkt('version')
+  for (const {id} of entries) rkt('help', ...id.split(' '))
 }

@@ -1,14 +1,14 @@
 import {RktError} from '../errors.ts'
 
-const unitMilliseconds: Readonly<Record<string, number>> = {
-  h: 3_600_000,
-  m: 60_000,
-  ms: 1,
-  ns: 1e-6,
-  s: 1000,
-  us: 1e-3,
-  µs: 1e-3,
-  μs: 1e-3,
+const unitNanoseconds: Readonly<Record<string, number>> = {
+  h: 3.6e12,
+  m: 6e10,
+  ms: 1e6,
+  ns: 1,
+  s: 1e9,
+  us: 1e3,
+  µs: 1e3,
+  μs: 1e3,
 }
 
 /** Milliseconds of a duration in Go's syntax (`300ms`, `1h30m`, `-1s`, `1.5h`); only a plain `0` may lack its unit. */
@@ -23,14 +23,14 @@ export function parseDuration(text: string): number {
     const [term, number, unit] = /^(\d+\.?\d*|\.\d+)([^\d.]*)/.exec(rest) ?? []
     if (term === undefined || number === undefined) throw fail('invalid duration')
     if (!unit) throw fail('missing unit in duration')
-    const scale = unitMilliseconds[unit]
+    const scale = unitNanoseconds[unit]
     if (scale === undefined) throw fail(`unknown unit ${JSON.stringify(unit)} in duration`)
     total += Number(number) * scale
     rest = rest.slice(term.length)
   }
   // Go counts nanoseconds in 63 bits.
-  if (total * 1e6 >= 2 ** 63) throw fail('invalid duration')
-  return sign === '-' ? -total : total
+  if (total >= 2 ** 63) throw fail('invalid duration')
+  return (sign === '-' ? -total : total) / 1e6
 }
 
 /** A duration as Go prints it: `30m0s`, `24h0m0s`, `1.5s`, `300ms`, `0s`. */

@@ -1,20 +1,21 @@
-/** oclif's view of rkt: only for installed plugins and for the commands that manage them. Importing it loads @oclif/core. */
+/** oclif's view of rkt: only for installed plugins and for the commands that manage them. @oclif/core is loaded when it is asked for. */
 
-import '../engine-hooks.ts'
 import {existsSync} from 'node:fs'
-import {Config} from '@oclif/core'
+import type {Config} from '@oclif/core'
 import {packageRoot, packageVersion} from '../package-root.ts'
 import {assertOnlyRootWrites, pluginDirectory} from './directory.ts'
 
-class PluginConfig extends Config {
-  /** Plugins have a directory of their own kind; caches and settings lie where oclif puts them. */
-  override dir(category: 'cache' | 'config' | 'data'): string {
-    return category === 'data' ? pluginDirectory() : super.dir(category)
-  }
-}
-
 /** The installed plugins with their commands; as root only if no other user can write them. */
 export async function loadPluginConfig(): Promise<Config> {
+  await import('../engine-hooks.ts')
+  const oclif = await import('@oclif/core')
+  class PluginConfig extends oclif.Config {
+    /** Plugins have a directory of their own kind; caches and settings lie where oclif puts them. */
+    override dir(category: 'cache' | 'config' | 'data'): string {
+      return category === 'data' ? pluginDirectory() : super.dir(category)
+    }
+  }
+
   const directory = pluginDirectory()
   if (existsSync(directory)) assertOnlyRootWrites(directory)
   const config = new PluginConfig({
@@ -27,7 +28,7 @@ export async function loadPluginConfig(): Promise<Config> {
     root: packageRoot(),
   })
   await config.load()
-  for (const {directory} of installedPlugins(config)) assertOnlyRootWrites(directory)
+  for (const {directory: root} of installedPlugins(config)) assertOnlyRootWrites(root)
   return config
 }
 

@@ -1,6 +1,6 @@
 /** Commands of plugins that users installed: looked for when no built-in command has the word. */
 
-import {Errors, Help, type Command as OclifCommand} from '@oclif/core'
+import type {Command as OclifCommand} from '@oclif/core'
 import {RktError} from '../../errors.ts'
 import {locate} from '../argv/locate.ts'
 import {EngineCommand} from '../command.ts'
@@ -20,25 +20,27 @@ export async function runInstalled(argv: readonly string[], switches: ReadonlySe
   if (located.kind !== 'command' || !found) return false
   const command = await found.load()
   command.id = located.id
-  if (!isEngineCommand(command) && located.argv.some((word) => word === '--help' || word === '-h')) {
+  if (isEngineCommand(command)) {
+    await command.run(located.argv, config)
+    return true
+  }
+  const {Errors, Help} = await import('@oclif/core')
+  if (located.argv.some((word) => word === '--help' || word === '-h')) {
     await new Help(config).showCommandHelp(found)
     return true
   }
-  await config.runCommand(found.id, located.argv, found).catch((error: unknown) => acceptExit(error))
+  try {
+    await config.runCommand(found.id, located.argv, found)
+  } catch (error) {
+    // oclif ends a command by throwing; its other errors become ours.
+    if (error instanceof Errors.ExitError) process.exitCode = error.oclif.exit ?? 0
+    else if (error instanceof Errors.CLIError) throw new RktError('RKT_PLUGIN_FAILED', error.message)
+    else throw error
+  }
   return true
 }
 
-/** True for a command that stands on our own base: it parses and shows its help itself. */
+/** True for a command that stands on our own base: it parses, shows its help and fails as ours do. */
 function isEngineCommand(command: OclifCommand.Class): boolean {
   return Object.prototype.isPrototypeOf.call(EngineCommand, command)
-}
-
-/** oclif ends a command by throwing; its other errors become ours. */
-function acceptExit(error: unknown): void {
-  if (error instanceof Errors.ExitError) {
-    process.exitCode = error.oclif.exit ?? 0
-    return
-  }
-  if (error instanceof Errors.CLIError && !(error instanceof RktError)) throw new RktError('RKT_PLUGIN_FAILED', error.message)
-  throw error
 }
