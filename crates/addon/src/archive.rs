@@ -203,11 +203,11 @@ pub fn list_xattrs(path: String) -> Outcome<Vec<Attribute>> {
 }
 
 /// Runs `work` on a thread of its own; the promise is settled with its value or its failure, a panic being one too.
-fn on_thread<T, E>(
-    env: &Env,
+fn on_thread<'env, T, E>(
+    env: &'env Env,
     name: &str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> napi::Result<Object<'_>>
+) -> napi::Result<Object<'env>>
 where
     T: ToNapiValue + Send + 'static,
     E: Into<NativeFailure>,
