@@ -18,12 +18,19 @@ export function completeImage(draft: ImageManifest): ImageManifest {
   const acVersion = within(['acVersion'], () => parseAcVersion(draft.acVersion))
   const labels = completeLabels(draft.labels, ['labels'])
   const app = draft.app && completeApp(draft.app, ['app'])
-  checkAnnotations(draft.annotations, ['annotations'])
+  const annotations = completeAnnotations(draft.annotations, ['annotations'])
   const dependencies = draft.dependencies?.map((dependency, index) => {
     const wanted = completeLabels(dependency.labels, ['dependencies', index, 'labels'])
     return {...dependency, ...present(wanted, 'labels')}
   })
-  return {...draft, acVersion, ...present(labels, 'labels'), ...present(app, 'app'), ...present(dependencies, 'dependencies')}
+  return {
+    ...draft,
+    acVersion,
+    ...present(labels, 'labels'),
+    ...present(app, 'app'),
+    ...present(annotations, 'annotations'),
+    ...present(dependencies, 'dependencies'),
+  }
 }
 
 /** A valid pod manifest out of one that its schema accepts. */
@@ -34,9 +41,9 @@ export function completePod(draft: Draft<PodManifest, 'acVersion' | 'apps'>): Po
   const volumes = draft.volumes?.map((volume, index) => checkedVolume(volume, ['volumes', index]))
   requireUnique(volumes, ['volumes'], 'volume name')
   checkIsolators(draft.isolators, ['isolators'])
-  checkAnnotations(draft.annotations, ['annotations'])
+  const annotations = completeAnnotations(draft.annotations, ['annotations'])
   const ports = draft.ports?.map((port, index) => completeExposedPort(port, ['ports', index]))
-  return {...draft, acVersion, apps, ...present(volumes, 'volumes'), ...present(ports, 'ports')}
+  return {...draft, acVersion, apps, ...present(volumes, 'volumes'), ...present(annotations, 'annotations'), ...present(ports, 'ports')}
 }
 
 function completeRuntimeApp(draft: Draft<RuntimeApp, 'image'>, path: Path): RuntimeApp {
@@ -46,8 +53,14 @@ function completeRuntimeApp(draft: Draft<RuntimeApp, 'image'>, path: Path): Runt
     const own = mount.appVolume && checkedVolume(mount.appVolume, [...path, 'mounts', index, 'appVolume'])
     return {...mount, ...present(own, 'appVolume')}
   })
-  checkAnnotations(draft.annotations, [...path, 'annotations'])
-  return {...draft, image: {...draft.image, ...present(labels, 'labels')}, ...present(app, 'app'), ...present(mounts, 'mounts')}
+  const annotations = completeAnnotations(draft.annotations, [...path, 'annotations'])
+  return {
+    ...draft,
+    image: {...draft.image, ...present(labels, 'labels')},
+    ...present(app, 'app'),
+    ...present(mounts, 'mounts'),
+    ...present(annotations, 'annotations'),
+  }
 }
 
 function completeApp(draft: Draft<App, 'exec'>, path: Path): App {
@@ -102,10 +115,12 @@ const ANNOTATIONS: ReadonlyMap<string, readonly [valid: (text: string) => boolea
   ['homepage', [isWebUrl, 'must be an http or https URL']],
 ] as const)
 
-function checkAnnotations(annotations: readonly Annotation[] | undefined, path: Path): void {
+function completeAnnotations(drafts: readonly Annotation[] | undefined, path: Path): Annotation[] | undefined {
+  const annotations = drafts?.map((annotation) => ({...annotation, value: annotation.value ?? ''}))
   requireUnique(annotations, path, 'annotation')
-  for (const [index, {name, value = ''}] of annotations?.entries() ?? []) {
+  for (const [index, {name, value}] of annotations?.entries() ?? []) {
     const [valid, rule] = ANNOTATIONS.get(name) ?? []
     if (valid?.(value) === false) throw new Problem([...path, index, 'value'], `${name} ${rule}, not ${quote(value)}`)
   }
+  return annotations
 }
