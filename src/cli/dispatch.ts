@@ -8,6 +8,7 @@ import type {Catalog} from './catalog-entry.ts'
 import {HelpRequest, isDebugging, prefixOf} from './command.ts'
 import {globalFlags, helpFlag} from './globals.ts'
 import {line, writeStderr, writeStdout} from './output.ts'
+import type {InstalledCommand} from './plugins/installed.ts'
 import {errorLines} from './report-error.ts'
 import {UsageError} from './usage-error.ts'
 
@@ -81,13 +82,16 @@ async function withoutCommand(argv: readonly string[], catalog: Catalog): Promis
 
 async function unknownCommand(word: string, argv: readonly string[], catalog: Catalog): Promise<number> {
   const {hasInstalledPlugins} = await import('./plugins/directory.ts')
-  try {
-    if (hasInstalledPlugins()) {
-      const {runInstalled} = await import('./plugins/installed.ts')
-      if (await runInstalled(argv, catalog.switches)) return exitStatus()
+  if (hasInstalledPlugins()) {
+    const {findInstalled} = await import('./plugins/installed.ts')
+    let found: InstalledCommand | undefined
+    try {
+      found = await findInstalled(argv, catalog.switches)
+      await found?.run()
+      if (found) return exitStatus()
+    } catch (error) {
+      return await shown(error, prefixOf(found?.id ?? 'plugins'), async () => (await found?.help()) ?? '')
     }
-  } catch (error) {
-    return await shown(error, prefixOf(word), async () => '')
   }
   const names = [...new Set(catalog.entries.filter(({hidden}) => !hidden).map(({id}) => id.split(' ')[0] ?? ''))]
   const near = suggestions(word, names)

@@ -8,20 +8,18 @@ import {assertOnlyRootWrites, pluginDirectory} from './directory.ts'
 /** The installed plugins with their commands; as root only if no other user can write them. */
 export async function loadPluginConfig(): Promise<Config> {
   await import('../engine-hooks.ts')
-  const oclif = await import('@oclif/core')
-  class PluginConfig extends oclif.Config {
-    /** Plugins have a directory of their own kind; caches and settings lie where oclif puts them. */
-    override dir(category: 'cache' | 'config' | 'data'): string {
-      return category === 'data' ? pluginDirectory() : super.dir(category)
-    }
-  }
-
+  const {Config, settings} = await import('@oclif/core')
+  // A linked plugin is taken as it stands.
+  settings.enableAutoTranspile = false
   const directory = pluginDirectory()
   if (existsSync(directory)) assertOnlyRootWrites(directory)
-  const config = new PluginConfig({
+  // oclif makes itself a new configuration for each command that it runs; the environment is the one way to tell it of the directory.
+  process.env.RKT_DATA_DIR = directory
+  const config = new Config({
     devPlugins: false,
     pjson: {
-      name: '@rkt/engine',
+      dependencies: {'@oclif/plugin-plugins': '*'},
+      name: 'rkt',
       oclif: {bin: 'rkt', dirname: 'rkt', plugins: ['@oclif/plugin-plugins'], topicSeparator: ' '},
       version: packageVersion(),
     },
