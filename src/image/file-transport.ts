@@ -1,22 +1,19 @@
-import {closeSync, openSync} from 'node:fs'
+import {closeSync, fstatSync, openSync} from 'node:fs'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
 import type {ImageKey} from '../store/index.ts'
+import {importFrom} from './dependencies.ts'
 import type {FindImageOptions, ImagePorts} from './ports.ts'
 import {say} from './say.ts'
 import {refuseUnverifiable} from './signature.ts'
 
 /** Imports an image archive of this machine; it is read again each time, whatever the pull policy says. */
-export async function importFile(
-  {diagnostics, store}: ImagePorts,
-  path: string,
-  {insecure, signature}: FindImageOptions,
-): Promise<ImageKey> {
-  say(diagnostics, `using image from file ${path}`)
-  if (!insecure.image) checkSignature(path, signature)
+export async function importFile(ports: ImagePorts, path: string, options: FindImageOptions): Promise<ImageKey> {
+  say(ports.diagnostics, `using image from file ${path}`)
+  if (!options.insecure.image) checkSignature(path, options.signature)
   const fd = open(path, 'error opening ACI file')
   try {
-    return await store.importAci(fd, {latest: false, source: path})
+    return await importFrom(ports, fd, path, options)
   } finally {
     closeSync(fd)
   }
@@ -30,7 +27,10 @@ function checkSignature(path: string, given: string | undefined): void {
 
 function open(path: string, message: string): number {
   try {
-    return openSync(path, 'r')
+    const fd = openSync(path, 'r')
+    if (!fstatSync(fd).isDirectory()) return fd
+    closeSync(fd)
+    throw new Error(`read ${path}: is a directory`)
   } catch (error) {
     const hint = message.includes('signature') ? 'To take the image without a signature, use --insecure-options=image.' : undefined
     throw new RktError(hint === undefined ? 'RKT_IMAGE_UNREADABLE' : 'RKT_SIGNATURE_MISSING', message, {

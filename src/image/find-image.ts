@@ -1,7 +1,6 @@
-import {formatImageString} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import type {ImageKey} from '../store/index.ts'
-import {renderList} from '../treestore/index.ts'
+import {checkDependencies} from './dependencies.ts'
 import {importFile} from './file-transport.ts'
 import {fetchUrl} from './http-transport.ts'
 import type {FindImageOptions, ImagePorts} from './ports.ts'
@@ -14,7 +13,6 @@ import {say} from './say.ts'
  */
 export async function findImage(ports: ImagePorts, reference: string, options: FindImageOptions): Promise<ImageKey> {
   const key = await findSingle(ports, parseImageReference(reference), options)
-  if (options.dependencies) checkDependencies(ports, key)
   if (options.render) await renderAhead(ports, key)
   return key
 }
@@ -22,16 +20,16 @@ export async function findImage(ports: ImagePorts, reference: string, options: F
 async function findSingle(ports: ImagePorts, reference: ImageReference, options: FindImageOptions): Promise<ImageKey> {
   switch (reference.kind) {
     case 'hash':
-      return findByHash(ports, reference.text)
+      return withDependencies(ports, findByHash(ports, reference.text), options)
     case 'file':
       return await importFile(ports, reference.path, options)
     case 'url':
       return await findUrl(ports, reference, options)
     case 'name':
-      return findName(ports, reference, options)
+      return withDependencies(ports, findName(ports, reference, options), options)
     case 'docker':
     case 'oci':
-      return findRegistryImage(ports, reference, options)
+      return withDependencies(ports, findRegistryImage(ports, reference, options), options)
   }
 }
 
@@ -49,7 +47,7 @@ function findByHash({diagnostics, store}: ImagePorts, text: string): ImageKey {
 
 async function findUrl(ports: ImagePorts, {text, url}: ImageReference & {kind: 'url'}, options: FindImageOptions): Promise<ImageKey> {
   const stored = options.pullPolicy === 'update' ? null : storedRemote(ports, text, `url ${text}`)
-  if (stored !== null) return stored
+  if (stored !== null) return withDependencies(ports, stored, options)
   if (options.pullPolicy === 'never') throw notInStore(`URL ${JSON.stringify(text)}`)
   return await fetchUrl(ports, {text, url}, options)
 }
@@ -105,13 +103,9 @@ function unsupported(what: string, reason: string, pullPolicy: FindImageOptions[
   })
 }
 
-/** Everything that the image depends on must be in the store, and no image depend on itself. */
-function checkDependencies({diagnostics, store}: ImagePorts, key: ImageKey): void {
-  const [, ...dependencies] = renderList(store, key)
-  for (const dependency of new Set(dependencies.map((entry) => entry.key))) {
-    say(diagnostics, `using image from local store for image name ${formatImageString(store.info(dependency))}`)
-    store.touch(dependency)
-  }
+function withDependencies(ports: ImagePorts, key: ImageKey, {dependencies}: FindImageOptions): ImageKey {
+  if (dependencies) checkDependencies(ports, key, ports.store.manifest(key))
+  return key
 }
 
 async function renderAhead({treestore}: ImagePorts, key: ImageKey): Promise<void> {

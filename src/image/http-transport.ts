@@ -6,6 +6,7 @@ import {native, unwrap} from '../native/index.ts'
 import type {ImageKey, Remote} from '../store/index.ts'
 import {maxAgeOf} from './cache-control.ts'
 import {authorizationFrom} from './credentials.ts'
+import {importFrom} from './dependencies.ts'
 import {httpGet, redactUrl} from './http-get.ts'
 import type {FindImageOptions, ImagePorts} from './ports.ts'
 import {progressOf} from './progress.ts'
@@ -57,14 +58,14 @@ function isFresh({downloadTime, maxAge}: Remote): boolean {
 }
 
 /** Writes the body into an unnamed file and imports that: nothing of a download that fails is left. */
-async function importBody({store}: ImagePorts, response: IncomingMessage, shown: string, options: FindImageOptions): Promise<ImageKey> {
-  const fd = unwrap(native().openTmpFile(store.tmpDir()))
+async function importBody(ports: ImagePorts, response: IncomingMessage, shown: string, options: FindImageOptions): Promise<ImageKey> {
+  const fd = unwrap(native().openTmpFile(ports.store.tmpDir()))
   try {
     await download(response, fd, shown, options)
     // a second descriptor, whose position is the beginning
     const source = openSync(`/proc/self/fd/${fd}`, 'r')
     try {
-      return await store.importAci(source, {latest: false, source: shown})
+      return await importFrom(ports, source, shown, options)
     } finally {
       closeSync(source)
     }

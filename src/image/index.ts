@@ -3,10 +3,13 @@
  * directory into an archive. Rests on the store, the treestore, configuration and appc. Knows nothing of pods, flavors or the
  * command line.
  */
+export {type BuildOptions, buildImage} from './build-image.ts'
+export {ImportError} from './dependencies.ts'
 export {type DistributionPoint, formatDistributionPoint, parseDistributionPoint} from './distribution.ts'
 export {findImage} from './find-image.ts'
 export {type PackOptions, packAci, writeAci} from './pack-aci.ts'
 export type {FindImageOptions, ImagePorts, PullPolicy} from './ports.ts'
 export type {ProgressOutput} from './progress.ts'
 export {type ImageReference, parseImageReference} from './reference.ts'
+export {type CopyOptions, exportImage, extractImage, manifestOfFile, renderImage} from './stored-copies.ts'
 export {resolveStoredImage} from './stored-image.ts'

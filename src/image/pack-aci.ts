@@ -1,24 +1,11 @@
-import {randomUUID} from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  createReadStream,
-  createWriteStream,
-  fstatSync,
-  linkSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
-import {basename, dirname, join} from 'node:path'
+import {closeSync, constants, createReadStream, createWriteStream, fstatSync, openSync, readFileSync} from 'node:fs'
 import type {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {createGzip} from 'node:zlib'
 import type {Header, Pack} from 'tar-stream'
 import {RktError} from '../errors.ts'
 import {native, systemError, unwrap} from '../native/index.ts'
-import {errnoOf} from '../store/index.ts'
+import {writeOutputFile} from './output.ts'
 import {paxHeader} from './pax-header.ts'
 import {type TreeEntry, treeEntries} from './tree-entries.ts'
 
@@ -59,29 +46,8 @@ export async function packAci(options: PackOptions, output: number): Promise<voi
 }
 
 /** Writes an archive beside its place and gives it its name when it is whole; a failure leaves what was there. */
-export async function writeAci(path: string, options: PackOptions & {readonly overwrite: boolean}): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}`)
-  let fd: number
-  try {
-    fd = openSync(temporary, 'wx', 0o644)
-  } catch (error) {
-    throw systemError('open', path, error)
-  }
-  try {
-    await packAci(options, fd)
-    if (options.overwrite) renameSync(temporary, path)
-    else linkSync(temporary, path)
-  } catch (error) {
-    if (errnoOf(error) === 'EEXIST') throw fileExists(path)
-    throw errnoOf(error) === undefined || error instanceof RktError ? error : systemError('write', path, error)
-  } finally {
-    closeSync(fd)
-    rmSync(temporary, {force: true})
-  }
-}
-
-function fileExists(path: string): RktError {
-  return new RktError('RKT_FILE_EXISTS', 'output ACI file exists (try --overwrite)', {hint: `Give "--overwrite" to replace ${path}.`})
+export async function writeAci(path: string, {overwrite, ...options}: PackOptions & {readonly overwrite: boolean}): Promise<void> {
+  await writeOutputFile(path, overwrite, (fd) => packAci(options, fd))
 }
 
 async function fill(pack: Pack, options: PackOptions): Promise<void> {

@@ -80,6 +80,22 @@ export function namesIn(path: string): string[] {
   }
 }
 
+/** Writes a small file in place, made with the mode of the store whatever the umask is. */
+export function writeInPlace(path: string, content: string): void {
+  try {
+    writeFileSync(path, content, {flag: 'r+'})
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT') throw error
+    const fd = openSync(path, 'a', FILE_MODE)
+    try {
+      fchmodSync(fd, FILE_MODE)
+      writeFileSync(fd, content)
+    } finally {
+      closeSync(fd)
+    }
+  }
+}
+
 /** Removes a file; one that is gone already is what we want. */
 export function removeFile(path: string): void {
   try {

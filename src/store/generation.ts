@@ -1,6 +1,6 @@
 import {randomUUID} from 'node:crypto'
-import {statSync, writeFileSync} from 'node:fs'
-import {FILE_MODE, isReadOnlyFailure, readText} from './files.ts'
+import {statSync} from 'node:fs'
+import {errnoOf, isReadOnlyFailure, readText, writeInPlace} from './files.ts'
 import type {Layout} from './layout.ts'
 
 /**
@@ -9,9 +9,9 @@ import type {Layout} from './layout.ts'
  */
 export function bumpGeneration(layout: Layout): void {
   try {
-    writeFileSync(layout.generation, `${randomUUID()}\n`, {mode: FILE_MODE})
+    writeInPlace(layout.generation, `${randomUUID()}\n`)
   } catch (error) {
-    if (!isReadOnlyFailure(error) && !(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error
+    if (!isReadOnlyFailure(error) && errnoOf(error) !== 'ENOSPC') throw error
   }
 }
 

@@ -1,10 +1,10 @@
-import {closeSync, existsSync, renameSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {closeSync, existsSync, renameSync, rmSync, statSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import {encodeImageManifest, type ImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import type {Ingested} from '../native/contract.ts'
 import {native, systemError, unwrap} from '../native/index.ts'
-import {ensureDirectory, errnoOf, FILE_MODE, removeFile, replaceFile, sweepTemporaries, syncDirectory} from './files.ts'
+import {ensureDirectory, errnoOf, FILE_MODE, removeFile, replaceFile, sweepTemporaries, syncDirectory, writeInPlace} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import type {Layout} from './layout.ts'
@@ -16,6 +16,8 @@ export interface ImportOptions {
   readonly latest: boolean
   /** Where the bytes came from, for people: a path or a URL. */
   readonly source: string
+  /** Looks at the image before it becomes visible; what it throws refuses the import. */
+  readonly accept?: (manifest: ImageManifest, key: ImageKey) => void
 }
 
 /**
@@ -23,11 +25,12 @@ export interface ImportOptions {
  * sidecar, the last step, when all else is on the disk; a process killed before leaves files that nobody sees, and that the next
  * import of the same image takes over. Importing an image again resets import time, latest flag and tree size.
  */
-export async function importImage(layout: Layout, sourceFd: number, {latest, source}: ImportOptions): Promise<ImageKey> {
+export async function importImage(layout: Layout, sourceFd: number, {accept, latest, source}: ImportOptions): Promise<ImageKey> {
   const ingested = unwrap(await native().ingestAci(sourceFd, layout.tmp))
   try {
     const manifest = parseImageManifest(ingested.manifest, source)
     const key = keyOfDigest(ingested.sha512)
+    accept?.(manifest, key)
     using _lock = await lockImage(layout, key, 'exclusive')
     const isNew = readSidecar(layout, key) === null
     try {
@@ -84,7 +87,7 @@ export function placeName(layout: Layout, name: string, key: ImageKey): void {
   for (let attempt = 0; ; attempt += 1) {
     ensureDirectory(layout.nameDirOf(name))
     try {
-      writeFileSync(path, '', {mode: FILE_MODE})
+      writeInPlace(path, '')
       break
     } catch (error) {
       if (errnoOf(error) !== 'ENOENT' || attempt === 3) throw systemError('open', path, error)

@@ -12,7 +12,7 @@ export function resolveKey(layout: Layout, text: string): ImageKey {
   const found = prefix === null ? [] : keysWithPrefix(layout, prefix)
   const [only] = found
   if (only === undefined) {
-    throw new RktError('RKT_IMAGE_NOT_FOUND', 'no image IDs found', {hint: 'Run "rkt image list" to see the images of the store.'})
+    throw new RktError('RKT_IMAGE_NOT_FOUND', 'no image IDs found')
   }
   if (found.length > 1) {
     throw new RktError('RKT_IMAGE_ID_AMBIGUOUS', `ambiguous image ID: ${JSON.stringify(text)}`, {
@@ -43,9 +43,6 @@ export function findByName(layout: Layout, name: string, labels: readonly Label[
   throw new RktError(
     'RKT_IMAGE_NOT_FOUND',
     `cannot find aci satisfying name: ${JSON.stringify(name)} and labels: [${wanted}] in the local store`,
-    {
-      hint: 'Run "rkt image list" to see the images of the store, "rkt fetch" to add one.',
-    },
   )
 }
 

@@ -116,6 +116,7 @@ export class Store implements Disposable {
 
   /** All images by import time. Answered by the SQLite index. */
   async list(): Promise<ImageInfo[]> {
+    if (!existsSync(this.#layout.image)) return []
     const {indexedImages} = await import('./image-index.ts')
     return (await indexedImages(this.#layout)).flatMap(({importTime, labels, ...image}) => {
       try {
@@ -190,7 +191,11 @@ export class Store implements Disposable {
   /** Makes what is missing of the store. `image` comes first: a store with blobs but without it is one of rkt 1.x. */
   #prepare(): void {
     const {blobs, db, image, imagelocks, manifests, name, remote, tmp, treesize} = this.#layout
-    for (const path of [image, tmp, imagelocks, name, remote, treesize, db, manifests, blobs]) ensureDirectory(path)
+    try {
+      for (const path of [image, tmp, imagelocks, name, remote, treesize, db, manifests, blobs]) ensureDirectory(path)
+    } catch (cause) {
+      throw new RktError('RKT_STORE_UNWRITABLE', 'cannot open store', {cause})
+    }
     this.#hold()
   }
 

@@ -1,4 +1,5 @@
 import {createHash} from 'node:crypto'
+import type {ImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import type {ImageKey, Store} from '../store/index.ts'
 
@@ -30,15 +31,20 @@ const MAX_ENTRIES = 1000
 
 /**
  * An image and all that it depends on, highest precedence first: behind each image its dependencies, the last one first, each with
- * its own behind it. An image that depends on itself, through whatever others, is an error that names the circle.
+ * its own behind it. An image that depends on itself, through whatever others, is an error that names the circle. `manifest` is the
+ * top image's, for one that is not in the store yet.
  */
-export function renderList(store: Pick<Store, 'findByName' | 'manifest' | 'resolveKey'>, top: ImageKey): RenderEntry[] {
+export function renderList(
+  store: Pick<Store, 'findByName' | 'manifest' | 'resolveKey'>,
+  top: ImageKey,
+  manifest: ImageManifest = store.manifest(top),
+): RenderEntry[] {
   const entries: RenderEntry[] = []
-  const manifests = new Map<ImageKey, ReturnType<Store['manifest']>>()
+  const manifests = new Map<ImageKey, ImageManifest>([[top, manifest]])
   const manifestOf = (key: ImageKey) => {
-    const manifest = manifests.get(key) ?? store.manifest(key)
-    manifests.set(key, manifest)
-    return manifest
+    const known = manifests.get(key) ?? store.manifest(key)
+    manifests.set(key, known)
+    return known
   }
 
   const visit = (key: ImageKey, path: readonly ImageKey[], inherited: readonly (readonly string[])[]): void => {
