@@ -1,1 +1,71 @@
-fn main() {}
+//! The executables of the flavors `native` and `fly`, one program under several names: the name it is called by is the entrypoint
+//! (`run`, `enter`, `stop`, `gc`, `plan`), the link `flavor` beside it says which flavor it belongs to.
+//!
+//! An image of a flavor holds hard links to it. Entrypoints other than `run` are executed on the host from the treestore's copy.
+
+#![cfg_attr(not(test), no_main)]
+
+mod abi;
+mod fly;
+mod native;
+mod sys;
+
+use sandbox::{Failure, Result};
+use std::ffi::OsString;
+
+/// rkt's own failures; other statuses belong to apps.
+pub const FAILURE: i32 = 254;
+
+/// What the process is and was called with.
+struct Call {
+    entrypoint: String,
+    flavor: String,
+    arguments: Vec<String>,
+}
+
+impl Call {
+    fn read() -> Result<Self> {
+        let text = |word: OsString| word.into_string().map_err(|_| Failure::new("an argument is not UTF-8"));
+        let mut words = std::env::args_os();
+        let name = text(words.next().unwrap_or_default())?;
+        let entrypoint = name.rsplit('/').next().unwrap_or_default().to_owned();
+        let program =
+            std::fs::read_link("/proc/self/exe").map_err(|error| Failure::system("read /proc/self/exe", error))?;
+        let link = program.with_file_name("flavor");
+        let flavor =
+            std::fs::read_link(&link).map_err(|error| Failure::system(format!("read {}", link.display()), error))?;
+        let arguments = words.map(text).collect::<Result<_>>()?;
+        Ok(Self { entrypoint, flavor: flavor.to_string_lossy().into_owned(), arguments })
+    }
+}
+
+/// Runs the entrypoint that the process was called as; answers its exit status.
+fn start() -> i32 {
+    // First of all: nothing may have changed what the caller gave to this process.
+    let inherited = sandbox::inherited::Inherited::record();
+    let call = match Call::read() {
+        Ok(call) => call,
+        Err(failure) => return report("stage1", &failure),
+    };
+    let arguments = &call.arguments;
+    match (call.flavor.as_str(), call.entrypoint.as_str()) {
+        ("native", "run") => native::run(arguments, &inherited),
+        ("native", "plan") => native::print_plan(arguments),
+        ("native", "enter") => native::enter(arguments, &inherited),
+        ("native", "stop") => native::stop(arguments),
+        ("native", "gc") => native::gc(arguments),
+        ("fly", "run") => fly::run(arguments, &inherited),
+        ("fly", "enter") => fly::enter(arguments, &inherited),
+        ("fly", "stop") => fly::stop(arguments),
+        ("fly", "gc") => 0,
+        (flavor, entrypoint) => {
+            report("stage1", &Failure::new(format!("flavor \"{flavor}\" has no entrypoint \"{entrypoint}\"")))
+        }
+    }
+}
+
+/// Prints a failure in the documented form; answers the status for it.
+fn report(prefix: &str, failure: &Failure) -> i32 {
+    eprintln!("{prefix}: {failure}");
+    FAILURE
+}

@@ -1,0 +1,262 @@
+//! A pod's plan: everything that will be done, as plain data, in the order in which it is done. It can be printed, compared and
+//! tested without root; performing it decides nothing.
+
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The whole of a pod.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// The pod's UUID, lower case, with dashes.
+    pub uuid: String,
+    /// What uname(2) answers inside.
+    pub hostname: String,
+    /// Which namespaces are the pod's own.
+    pub namespaces: Namespaces,
+    /// Cgroup directories and what is written there.
+    pub cgroups: Cgroups,
+    /// Files written below the root of stage1 before anything is mounted.
+    pub files: Vec<File>,
+    /// Empty volumes, below `sharedVolumes` of the pod directory.
+    pub volumes: Vec<EmptyVolume>,
+    /// What is mounted below the root of stage1, where pid 1 lives; apps get copies of these mounts.
+    pub mounts: Vec<Mount>,
+    /// The apps, in the order in which they start.
+    pub apps: Vec<App>,
+    /// How the pod ends.
+    pub lifecycle: Lifecycle,
+    /// Shown before anything starts.
+    pub warnings: Vec<String>,
+}
+
+/// Namespaces; those of processes, mounts, names and cgroups are always the pod's own.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Namespaces {
+    /// System V and POSIX IPC.
+    pub ipc: Share,
+    /// The network.
+    pub network: Network,
+}
+
+/// Whether a namespace is shared with the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Share {
+    /// The pod's own.
+    Private,
+    /// The caller's.
+    Parent,
+}
+
+/// The pod's network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// The caller's.
+    Host,
+    /// Its own, with the loopback interface only.
+    Loopback,
+}
+
+/// The pod's place in each cgroup hierarchy.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cgroups {
+    /// What the file `subcgroup` says: the path relative to a controller's mount.
+    pub subcgroup: Option<String>,
+    /// One entry a hierarchy.
+    pub hierarchies: Vec<CgroupPlace>,
+    /// Files of the version 2 hierarchy that pass controllers down, with their content, written before any process enters.
+    pub delegate: Vec<(PathBuf, String)>,
+    /// The leaf, below our own cgroup, that this process has to move to so that controllers can be passed down (version 2).
+    pub vacate: Option<PathBuf>,
+}
+
+/// The pod's cgroup of one hierarchy.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CgroupPlace {
+    /// Its controllers.
+    pub controllers: Vec<String>,
+    /// The pod's directory.
+    pub pod: PathBuf,
+    /// Where pid 1 goes: the pod's directory, or a leaf of it in version 2.
+    pub supervisor: PathBuf,
+    /// Per app, in the order of the apps: the directory.
+    pub apps: Vec<PathBuf>,
+}
+
+/// A file of stage1's root.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    /// Relative to the root of stage1.
+    pub path: String,
+    /// The whole content.
+    pub content: String,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// An empty volume.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EmptyVolume {
+    /// The name, which is also the directory's.
+    pub name: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// A directory of an app's root whose content, mode and owner the volume takes over: app and path.
+    pub copy_from: Option<(String, String)>,
+}
+
+/// One mount.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Mount {
+    /// Below the root, whose links are followed inside of it.
+    pub target: String,
+    /// What is mounted.
+    pub source: Source,
+    /// No writing through this mount.
+    pub read_only: bool,
+    /// Whether the mounts below the source come along.
+    pub recursive: bool,
+    /// A target that does not exist is made; else such a mount is left out.
+    pub make_target: bool,
+}
+
+/// Where a mount's content comes from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Source {
+    /// A new instance of a file system of the kernel.
+    Filesystem {
+        /// Its type.
+        kind: &'static str,
+        /// Its options.
+        options: Vec<(&'static str, &'static str)>,
+        /// Set-user-id programs, devices and executables that it may hold.
+        allow: Allow,
+    },
+    /// A new tmpfs with the devices and links of the OS specification.
+    Devices {
+        /// Whether `net/tun` is among them.
+        tun: bool,
+    },
+    /// A path of the host.
+    Host(PathBuf),
+    /// A path of stage1's root.
+    Stage1(String),
+    /// The target itself, to change its flags.
+    Itself,
+    /// Something empty without any permission.
+    Masked,
+}
+
+/// What a file system may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Allow {
+    /// Neither devices nor set-user-id programs nor executables.
+    Data,
+    /// Executables.
+    Executables,
+    /// Device nodes.
+    Devices,
+}
+
+/// One app.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct App {
+    /// Its name.
+    pub name: String,
+    /// Its root, below the root of stage1.
+    pub root: String,
+    /// What is mounted there.
+    pub mounts: Vec<Mount>,
+    /// Directories that exist and links, made when absent.
+    pub directories: Vec<(String, u32)>,
+    /// Whether the root itself cannot be written.
+    pub read_only_root: bool,
+    /// The main process: the file, then the arguments.
+    pub exec: Exec,
+    /// Run to their end before, as root.
+    pub pre_start: Vec<Exec>,
+    /// Run after, as root.
+    pub post_stop: Vec<Exec>,
+    /// The whole environment, in order.
+    pub environment: Vec<(String, String)>,
+    /// Inside the root.
+    pub working_directory: String,
+    /// Who the main process is.
+    pub user: User,
+    /// Bounding set by name; none leaves the caller's.
+    pub capabilities: Option<Vec<String>>,
+    /// prctl(2), PR_SET_NO_NEW_PRIVS.
+    pub no_new_privileges: bool,
+    /// Written to /proc/self/oom_score_adj.
+    pub oom_score_adj: Option<i32>,
+    /// Controller, file and text, written to the app's cgroup before it starts.
+    pub cgroup_values: Vec<CgroupValue>,
+    /// Where its standard streams lead.
+    pub stdio: Stdio,
+}
+
+/// A command: `argv` is handed over whole, `file` is what the kernel opens.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exec {
+    /// A path inside the app's root, absolute or relative to the working directory.
+    pub file: String,
+    /// argv, its first word included.
+    pub argv: Vec<String>,
+}
+
+/// Ids of a process.
+#[derive(Clone, Debug, Serialize)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+    /// All supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// One write to a cgroup file.
+#[derive(Debug, Serialize)]
+pub struct CgroupValue {
+    /// The controller whose hierarchy it is.
+    pub controller: String,
+    /// The file's name.
+    pub file: String,
+    /// The text.
+    pub text: String,
+}
+
+/// An app's standard streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stdio {
+    /// Output becomes lines of the log and the console, input is /dev/null.
+    Log,
+    /// A terminal of the pod, shown on the caller's.
+    Terminal,
+    /// The caller's own streams; one that is a terminal is relayed.
+    Stream,
+}
+
+/// How a pod ends.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lifecycle {
+    /// Seconds between TERM and KILL.
+    pub grace_seconds: u32,
+}

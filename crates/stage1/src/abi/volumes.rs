@@ -1,0 +1,156 @@
+//! Which volume an app gets where (stage1-abi §3.11).
+
+use super::manifest::Volume;
+use super::pod::{Pod, PodApp};
+use sandbox::plan::{EmptyVolume, Mount, Source};
+use sandbox::tree::Root;
+use sandbox::{Failure, Result};
+
+/// The mounts of all apps, in the order of the apps, the empty volumes behind them, and warnings.
+#[derive(Debug, Default)]
+pub struct Volumes {
+    pub mounts: Vec<Vec<Mount>>,
+    pub empty: Vec<EmptyVolume>,
+    pub warnings: Vec<String>,
+}
+
+/// Computes the mounts of every app of a pod. A host source that does not exist is refused here, before anything starts.
+pub fn of_pod(pod: &Pod) -> Result<Volumes> {
+    let mut volumes = Volumes::default();
+    for app in &pod.apps {
+        let mounts = volumes.of_app(pod, app).map_err(|failure| failure.of(format!("app \"{}\"", app.name())))?;
+        volumes.mounts.push(mounts);
+    }
+    Ok(volumes)
+}
+
+impl Volumes {
+    fn of_app(&mut self, pod: &Pod, app: &PodApp) -> Result<Vec<Mount>> {
+        let by_name = |name: &str| pod.volumes.iter().find(|volume| volume.name == name);
+        let mut mounts: Vec<Mount> = Vec::new();
+        for mount in &app.runtime.mounts {
+            let volume = mount.app_volume.as_ref().or_else(|| by_name(&mount.volume));
+            let volume = volume.ok_or_else(|| Failure::new(format!("could not find volume {}", mount.volume)))?;
+            let point = app.app.mount_points.iter().find(|point| point.name == mount.volume);
+            let read_only = volume.read_only.unwrap_or_else(|| point.is_some_and(|point| point.read_only));
+            mounts.push(self.mount(pod, volume, &mount.path, read_only, None)?);
+        }
+        for point in &app.app.mount_points {
+            if mounts.iter().any(|mount| same_path(&mount.target, &point.path)) {
+                continue;
+            }
+            let mount = match by_name(&point.name) {
+                Some(volume) => {
+                    self.mount(pod, volume, &point.path, volume.read_only.unwrap_or(point.read_only), None)?
+                }
+                None => self.implicit(pod, app, &point.name, &point.path, point.read_only)?,
+            };
+            mounts.push(mount);
+        }
+        Ok(mounts)
+    }
+
+    fn implicit(&mut self, pod: &Pod, app: &PodApp, point: &str, path: &str, read_only: bool) -> Result<Mount> {
+        self.warnings.push(format!(
+            "no volume specified for mount point \"{point}\", implicitly creating an \"empty\" volume. This volume will be removed \
+             when the pod is garbage-collected."
+        ));
+        let volume = Volume { name: format!("{}-{point}", app.name()), kind: "empty".to_owned(), ..Volume::default() };
+        let mut copy_from = None;
+        if app.image.is_docker() {
+            self.warnings.push(format!(
+                "Docker converted image, initializing implicit volume with data contained at the mount point \"{point}\"."
+            ));
+            copy_from = Some((app.root(), path.to_owned()));
+        }
+        self.mount(pod, &volume, path, read_only, copy_from)
+    }
+
+    fn mount(
+        &mut self,
+        pod: &Pod,
+        volume: &Volume,
+        path: &str,
+        read_only: bool,
+        copy: Option<(String, String)>,
+    ) -> Result<Mount> {
+        if path.split('/').all(|part| part.is_empty() || part == ".") {
+            return Err(Failure::new(format!("volume \"{}\" cannot be mounted on \"{path}\"", volume.name)));
+        }
+        let source = match volume.kind.as_str() {
+            "host" => {
+                std::fs::metadata(&volume.source)
+                    .map_err(|error| Failure::system(format!("stat {}", volume.source), error))
+                    .map_err(|failure| failure.of(format!("volume \"{}\"", volume.name)))?;
+                volume.source.clone().into()
+            }
+            "empty" => {
+                self.empty(volume, copy)?;
+                pod.directory.join("sharedVolumes").join(&volume.name)
+            }
+            other => return Err(Failure::new(format!("Volume {} has invalid kind {other}", volume.name))),
+        };
+        Ok(Mount {
+            target: path.to_owned(),
+            source: Source::Host(source),
+            read_only,
+            recursive: volume.recursive.unwrap_or(true),
+            make_target: true,
+        })
+    }
+
+    fn empty(&mut self, volume: &Volume, copy_from: Option<(String, String)>) -> Result<()> {
+        if volume.name.is_empty() || volume.name.contains('/') || volume.name == ".." || volume.name == "." {
+            return Err(Failure::new(format!("\"{}\" is not a valid volume name", volume.name)));
+        }
+        if self.empty.iter().any(|known| known.name == volume.name) {
+            return Ok(());
+        }
+        let mode = volume.mode.as_deref().unwrap_or("0755");
+        let mode = u32::from_str_radix(mode, 8).ok().filter(|&mode| mode <= 0o7777);
+        let mode = mode.ok_or_else(|| Failure::new(format!("volume \"{}\" has an invalid mode", volume.name)))?;
+        let (uid, gid) = (volume.uid.unwrap_or(0), volume.gid.unwrap_or(0));
+        self.empty.push(EmptyVolume { name: volume.name.clone(), mode, uid, gid, copy_from });
+        Ok(())
+    }
+}
+
+/// Whether two texts mean the same path, slashes apart.
+fn same_path(one: &str, other: &str) -> bool {
+    let parts =
+        |path: &str| -> Vec<String> { path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect() };
+    parts(one) == parts(other)
+}
+
+/// Makes the directories of empty volumes below `sharedVolumes`; one that exists already is left as it is.
+pub fn create_empty(pod: &Pod, volumes: &[EmptyVolume]) -> Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+    if volumes.is_empty() {
+        return Ok(());
+    }
+    let shared = pod.directory.join("sharedVolumes");
+    let failed = |volume: &EmptyVolume, error| Failure::system(format!("create volume \"{}\"", volume.name), error);
+    match std::fs::DirBuilder::new().mode(0o755).create(&shared) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Failure::system(format!("mkdir {}", shared.display()), error));
+        }
+        _ => {}
+    }
+    for volume in volumes {
+        let path = shared.join(&volume.name);
+        match std::fs::create_dir(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(failed(volume, error)),
+        }
+        chown(&path, Some(volume.uid), Some(volume.gid)).map_err(|error| failed(volume, error))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(volume.mode))
+            .map_err(|error| failed(volume, error))?;
+        if let Some((root, from)) = &volume.copy_from {
+            let root = Root::open_at(pod.stage1().join(root.trim_start_matches('/')))?;
+            sandbox::copy::copy_content(&root, from, &path)
+                .map_err(|failure| failure.of(format!("volume \"{}\"", volume.name)))?;
+        }
+    }
+    Ok(())
+}

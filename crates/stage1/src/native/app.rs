@@ -1,0 +1,164 @@
+//! One app's process, from the fork of pid 1 to the exec: its own mount namespace, its root, its handlers, its persona.
+
+use rustix::fs::{AtFlags, Mode};
+use sandbox::inherited::Inherited;
+use sandbox::plan::{App, Exec, User};
+use sandbox::spawn::{Command, EXEC_FAILED, Persona};
+use sandbox::sys::{self, Ended, Fork};
+use sandbox::tree::{Make, Root};
+use sandbox::{Context, Failure, Result, lookup, mounts};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Standard streams of a process that is to be.
+pub struct Streams<'a> {
+    pub stdin: BorrowedFd<'a>,
+    pub stdout: BorrowedFd<'a>,
+    pub stderr: BorrowedFd<'a>,
+    /// Standard input becomes the controlling terminal.
+    pub terminal: bool,
+}
+
+/// What pid 1 hands to the process of an app.
+pub struct Launch<'a> {
+    pub app: &'a App,
+    pub stage1: &'a Root,
+    /// One a mount of the app: the host's trees, taken while they could be seen.
+    pub taken: Vec<Option<OwnedFd>>,
+    pub streams: Streams<'a>,
+    /// The files cgroup.procs of the app.
+    pub cgroups: &'a [OwnedFd],
+    pub inherited: &'a Inherited,
+    /// Told why there is no app: [`Report`]. Closed by the exec.
+    pub report: OwnedFd,
+}
+
+/// The first byte of what a process that became no app tells pid 1; a text follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The pod cannot be as its plan says.
+    Setup = b's' as isize,
+    /// The file cannot be executed.
+    Exec = b'e' as isize,
+}
+
+/// Becomes the app. Never returns: the process ends with the app's status, that of a failed handler, or our own.
+pub fn become_app(launch: Launch<'_>) -> ! {
+    let mut report = File::from(match launch.report.try_clone() {
+        Ok(report) => report,
+        Err(_) => sys::exit_now(crate::FAILURE),
+    });
+    let status = match start(launch) {
+        Ok(Outcome::HandlerFailed(status)) => status,
+        Ok(Outcome::NotExecuted(reason)) => {
+            let _ = write!(report, "{}{reason}", char::from(Report::Exec as u8));
+            EXEC_FAILED
+        }
+        Err(failure) => {
+            let _ = write!(report, "{}{failure}", char::from(Report::Setup as u8));
+            crate::FAILURE
+        }
+    };
+    sys::exit_now(status)
+}
+
+enum Outcome {
+    HandlerFailed(i32),
+    NotExecuted(String),
+}
+
+fn start(launch: Launch<'_>) -> Result<Outcome> {
+    let Launch { app, stage1, taken, streams, cgroups, inherited, report: _report } = launch;
+    for procs in cgroups {
+        rustix::io::write(procs, b"0").context(|| "enter the app's cgroup")?;
+    }
+    new_session(&streams)?;
+    let root = mounts::attach_root(&app.root, false)?;
+    for (mount, taken) in app.mounts.iter().zip(taken) {
+        mounts::perform(&root, stage1, mount, taken)?;
+    }
+    for (path, mode) in &app.directories {
+        make_directory(&root, path, *mode)?;
+    }
+    mounts::enter_root(&root)?;
+    if app.read_only_root {
+        sys::mount_setattr(root.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, false).context(|| "make the root read-only")?;
+    }
+    if let Some(score) = app.oom_score_adj {
+        std::fs::write("/proc/self/oom_score_adj", score.to_string())
+            .context(|| format!("set oom_score_adj to {score}"))?;
+    }
+    for handler in &app.pre_start {
+        match run_handler(app, handler, inherited)? {
+            0 => {}
+            status => return Ok(Outcome::HandlerFailed(status)),
+        }
+    }
+    let command = Command::new(&app.exec, &app.environment)?;
+    persona(app, &app.user, inherited).assume()?;
+    let error = command.execute();
+    Ok(Outcome::NotExecuted(why_not(&app.exec.file, &error)))
+}
+
+/// Why the kernel refused a file, in the words of the reference.
+pub fn why_not(file: &str, error: &std::io::Error) -> String {
+    let diagnosis = Root::open_at("/").ok().and_then(|root| lookup::diagnose(&root, file));
+    diagnosis.unwrap_or_else(|| format!("Unable to execute \"{file}\": {}", sandbox::failure::describe(error)))
+}
+
+/// The app's privileges with the ids of `user`.
+pub fn persona<'a>(app: &'a App, user: &'a User, inherited: &'a Inherited) -> Persona<'a> {
+    Persona {
+        user,
+        capabilities: app.capabilities.as_deref(),
+        no_new_privileges: app.no_new_privileges,
+        working_directory: &app.working_directory,
+        inherited,
+    }
+}
+
+/// A session of its own with these standard streams.
+pub fn new_session(streams: &Streams<'_>) -> Result<()> {
+    rustix::process::setsid().context(|| "begin a session")?;
+    for (fd, number) in [(streams.stdin, 0), (streams.stdout, 1), (streams.stderr, 2)] {
+        sys::install(fd, number).context(|| "set standard streams")?;
+    }
+    if streams.terminal {
+        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()).context(|| "take the terminal")?;
+    }
+    Ok(())
+}
+
+fn make_directory(root: &Root, path: &str, mode: u32) -> Result<()> {
+    if root.exists(path) {
+        return Ok(());
+    }
+    let directory = root.ensure(path, Make::Directory)?;
+    rustix::fs::chmodat(&directory, ".", Mode::from_raw_mode(mode), AtFlags::empty())
+        .context(|| format!("chmod {path}"))
+}
+
+/// Root, with the app's group of root alone.
+const ROOT: User = User { uid: 0, gid: 0, groups: Vec::new() };
+
+/// Runs a handler of the app, as root, in this process's namespaces and root; answers its status.
+pub fn run_handler(app: &App, handler: &Exec, inherited: &Inherited) -> Result<i32> {
+    match sys::fork(0).context(|| "fork")? {
+        Fork::Child => become_handler(app, handler, inherited),
+        Fork::Parent(child) => {
+            sys::wait_for(child.pid).map(|status| Ended::of(status).code()).context(|| "wait for a handler")
+        }
+    }
+}
+
+/// Becomes a handler of the app. Never returns.
+pub fn become_handler(app: &App, handler: &Exec, inherited: &Inherited) -> ! {
+    let started = Command::new(handler, &app.environment)
+        .and_then(|command| persona(app, &ROOT, inherited).assume().map(|()| command))
+        .map(|command| Failure::new(why_not(&handler.file, &command.execute())));
+    let failure = started.unwrap_or_else(|failure| failure);
+    // Goes where the handler's own messages would go.
+    eprintln!("Error: {failure}");
+    sys::exit_now(EXEC_FAILED)
+}

@@ -1,0 +1,359 @@
+//! The entrypoint `enter` (stage1-abi §4.8): a command in an app's surroundings, with the app's privileges and as its root user.
+//!
+//! Nothing that an app can write decides what is joined: the mount namespace is a descriptor of pid 1, the environment lies in
+//! stage1's root, the rest comes from the pod directory.
+
+use super::app::{Streams, new_session, why_not};
+use super::init::{open_terminal, word};
+use super::state::{self, MOUNT_NAMESPACES};
+use super::terminal::Relay;
+use crate::abi::options::Words;
+use crate::abi::pod;
+use crate::abi::{environment, isolators};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
+use sandbox::channel::{Channel, Received};
+use sandbox::inherited::Inherited;
+use sandbox::plan::{Exec, User};
+use sandbox::spawn::{Command, Persona};
+use sandbox::sys::{self, Child, Ended, Fork};
+use sandbox::tree::read_bounded;
+use sandbox::{Context, Failure, Result};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// The status of our own failures; small, as documented.
+const FAILURE: i32 = 1;
+
+/// The status for an app that is not there, as observed.
+const UNKNOWN_APP: i32 = 6;
+
+/// The status for a command that cannot be executed.
+const NOT_EXECUTED: i32 = 203;
+
+/// A word of the process that joins: here is the command.
+const COMMAND: u8 = b'c';
+
+const MAX_ENVIRONMENT: u64 = 1 << 20;
+
+/// Runs a command in the pod; answers its status.
+pub fn enter(arguments: &[String], inherited: &Inherited) -> i32 {
+    match Target::find(arguments) {
+        Ok(Some(target)) => target.enter(inherited).unwrap_or_else(|failure| fail(&failure)),
+        Ok(None) => UNKNOWN_APP,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &Failure) -> i32 {
+    eprintln!("Error: {failure}");
+    FAILURE
+}
+
+/// What is entered, all of it opened before anything is joined.
+struct Target {
+    command: Vec<String>,
+    pidfd: OwnedFd,
+    /// Of pid 1, whose terminals nobody else can replace.
+    stage1: OwnedFd,
+    /// Of the app; none for stage1 itself.
+    mounts: Option<OwnedFd>,
+    cgroups: Vec<PathBuf>,
+    environment: Vec<(String, String)>,
+    capabilities: Option<Vec<String>>,
+    no_new_privileges: bool,
+}
+
+impl Target {
+    /// None when the app is unknown, which has been said then.
+    fn find(arguments: &[String]) -> Result<Option<Self>> {
+        let (mut pid, mut app_name) = (0, String::new());
+        let mut words = Words::new(arguments);
+        words.options(|name, value| {
+            match name {
+                "pid" => pid = value.text()?.parse().map_err(|_| Failure::new("option --pid: not a number"))?,
+                "appname" | "app" => app_name = value.text()?,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        })?;
+        let command = words.rest().to_vec();
+        if command.is_empty() {
+            return Err(Failure::new("no command to execute"));
+        }
+        let app_name =
+            if app_name.is_empty() { std::env::var("RKT_STAGE1_ENTERAPP").unwrap_or_default() } else { app_name };
+        let number = rustix::process::Pid::from_raw(pid).filter(|_| pid > 0);
+        let number = number.ok_or_else(|| Failure::new(format!("Unable to open \"/proc/{pid}/ns\"")))?;
+        let pidfd = rustix::process::pidfd_open(number, rustix::process::PidfdFlags::empty())
+            .context(|| format!("Unable to open \"/proc/{pid}/ns\""))?;
+        if !state::is_namespace_init(pid) {
+            return Err(Failure::new(format!("process {pid} is not the first of a pod")));
+        }
+        let stage1 = state::open_proc(pid, "ns/mnt")?;
+        let mut target = Self {
+            command,
+            pidfd,
+            stage1,
+            mounts: None,
+            cgroups: Vec::new(),
+            environment: Vec::new(),
+            capabilities: None,
+            no_new_privileges: false,
+        };
+        Ok(if app_name.is_empty() || target.aim_at(pid, &app_name)? { Some(target) } else { None })
+    }
+
+    /// Finds what belongs to an app; false when there is none of this name.
+    fn aim_at(&mut self, pid: i32, name: &str) -> Result<bool> {
+        let directory = Path::new(".");
+        let manifest = pod::load_manifest(directory)?;
+        let Some(index) = manifest.apps.iter().position(|app| app.name == name) else {
+            eprintln!("Error: Unable to fopen \"/rkt/env/{name}\": No such file or directory");
+            return Ok(false);
+        };
+        self.mounts = Some(state::open_proc(pid, &format!("fd/{}", MOUNT_NAMESPACES + index as i32))?);
+        let root = rustix::fs::open(
+            format!("/proc/{pid}/root"),
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .context(|| format!("Unable to open \"/proc/{pid}/root\""))?;
+        let path = format!("rkt/env/{name}");
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        let file = rustix::fs::openat2(
+            &root,
+            &path,
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+            Mode::empty(),
+            resolve,
+        )
+        .context(|| format!("Unable to fopen \"/{path}\""))?;
+        let text = read_bounded(file, Path::new(&path), MAX_ENVIRONMENT)?;
+        self.environment = environment::decode(&String::from_utf8_lossy(&text));
+        self.read_privileges(&manifest.apps[index].name)?;
+        let uuid = directory.canonicalize().context(|| "find the pod")?;
+        let uuid = uuid.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        let service = format!("system.slice/{name}.service");
+        self.cgroups = state::leased_cgroups(directory, &uuid)?.into_iter().map(|path| path.join(&service)).collect();
+        Ok(true)
+    }
+
+    /// The privileges of the app, from manifests that only the host can write.
+    fn read_privileges(&mut self, name: &str) -> Result<()> {
+        let config = pod::read_file(Path::new("runtime-config"), MAX_ENVIRONMENT)?;
+        let config: serde_json::Value = serde_json::from_slice(&config).context(|| "parse runtime-config")?;
+        let manifest = pod::load_manifest(Path::new("."))?;
+        let app = manifest.apps.into_iter().find(|app| app.name == name).and_then(|app| app.app);
+        let app = match app {
+            Some(app) => app,
+            // The pod's manifest has no section of its own: the image's counts, in stage0's copy.
+            None => {
+                let path = format!("appsinfo/{name}/manifest");
+                let image = pod::read_file(Path::new(&path), 16 << 20)?;
+                let image: crate::abi::manifest::ImageManifest =
+                    serde_json::from_slice(&image).context(|| format!("parse {path}"))?;
+                image.app.ok_or_else(|| Failure::new(format!("app \"{name}\" has no app section")))?
+            }
+        };
+        let unrestricted = config["InsecureOptions"]["DisableCapabilities"].as_bool().unwrap_or(false);
+        self.capabilities = if unrestricted { None } else { Some(isolators::capabilities(&app)?) };
+        self.no_new_privileges = isolators::no_new_privileges(&app);
+        Ok(())
+    }
+
+    fn enter(self, inherited: &Inherited) -> Result<i32> {
+        let terminal = rustix::termios::isatty(rustix::stdio::stdin());
+        let handled = [libc::SIGCHLD, libc::SIGWINCH, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+        sys::SignalSet::of(&handled).block();
+        let signals = sys::SignalSet::of(&handled).descriptor().context(|| "watch signals")?;
+        let (ours, theirs) = Channel::pair().context(|| "make a channel")?;
+        let child = match sys::fork(0).context(|| "fork")? {
+            Fork::Child => {
+                drop(ours);
+                sys::set_dumpable(false);
+                self.join(&theirs, terminal, inherited)
+            }
+            Fork::Parent(child) => child,
+        };
+        drop(theirs);
+        watch(&child, &ours, &signals)
+    }
+
+    /// Joins the pod in this process and starts the command in another, which alone is in the pid namespace. Never returns.
+    fn join(&self, channel: &Channel, terminal: bool, inherited: &Inherited) -> ! {
+        let started = self.join_inner(channel, terminal).and_then(|follower| {
+            // A child of our parent, which passes signals on and waits for it; this process is in nobody's way then.
+            match sys::fork(libc::CLONE_PARENT as u64).context(|| "fork")? {
+                Fork::Child => self.execute(follower.as_ref(), inherited),
+                Fork::Parent(command) => {
+                    channel.send(COMMAND, Some(command.pidfd.as_fd())).context(|| "hand the command over")
+                }
+            }
+        });
+        sys::exit_now(started.map_or_else(|failure| fail(&failure), |()| 0))
+    }
+
+    fn join_inner(&self, channel: &Channel, terminal: bool) -> Result<Option<OwnedFd>> {
+        for cgroup in self.cgroups.iter().filter(|cgroup| cgroup.exists()) {
+            std::fs::write(cgroup.join("cgroup.procs"), "0")
+                .context(|| format!("enter the cgroup {}", cgroup.display()))?;
+        }
+        let joined = |name: &'static str| move || format!("Unable to enter ns/{name} namespace");
+        let spaces = [
+            (ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION, "ipc"),
+            (ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME, "uts"),
+            (ThreadNameSpaceType::NETWORK, "net"),
+            (ThreadNameSpaceType::CONTROL_GROUP, "cgroup"),
+            (ThreadNameSpaceType::PROCESS_ID, "pid"),
+        ];
+        for (space, name) in spaces {
+            rustix::thread::move_into_thread_name_spaces(self.pidfd.as_fd(), space).context(joined(name))?;
+        }
+        let enter_mounts = |mounts: &OwnedFd| {
+            rustix::thread::move_into_link_name_space(mounts.as_fd(), Some(LinkNameSpaceType::Mount))
+                .context(joined("mnt"))
+        };
+        enter_mounts(&self.stage1)?;
+        let mut follower = None;
+        if terminal {
+            let (leader, peer) = open_terminal("/dev/pts/ptmx")?;
+            channel.send(word::TERMINAL, Some(leader.as_fd())).context(|| "hand the terminal over")?;
+            follower = Some(peer);
+        }
+        if let Some(mounts) = &self.mounts {
+            enter_mounts(mounts)?;
+        }
+        Ok(follower)
+    }
+
+    /// Becomes the command, in the pod. Never returns.
+    fn execute(&self, follower: Option<&OwnedFd>, inherited: &Inherited) -> ! {
+        let status = match self.become_command(follower, inherited) {
+            Ok(error) => {
+                eprintln!("Error: {error}");
+                NOT_EXECUTED
+            }
+            Err(failure) => fail(&failure),
+        };
+        sys::exit_now(status)
+    }
+
+    fn become_command(&self, follower: Option<&OwnedFd>, inherited: &Inherited) -> Result<String> {
+        let mut environment = self.environment.clone();
+        environment.retain(|(name, _)| name != "TERM");
+        environment.push(("TERM".to_owned(), std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned())));
+        let path = environment::value(&environment, "PATH")
+            .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let name = self.command.first().cloned().unwrap_or_default();
+        let command = Command::new(&Exec { file: name.clone(), argv: self.command.clone() }, &environment)?;
+        let streams = match follower {
+            Some(follower) => {
+                let fd = follower.as_fd();
+                Streams { stdin: fd, stdout: fd, stderr: fd, terminal: true }
+            }
+            None => Streams {
+                stdin: rustix::stdio::stdin(),
+                stdout: rustix::stdio::stdout(),
+                stderr: rustix::stdio::stderr(),
+                terminal: false,
+            },
+        };
+        new_session(&streams)?;
+        let persona = Persona {
+            user: &User { uid: 0, gid: 0, groups: Vec::new() },
+            capabilities: self.capabilities.as_deref(),
+            no_new_privileges: self.no_new_privileges,
+            working_directory: "/",
+            inherited,
+        };
+        persona.assume()?;
+        let error = command.execute_in(path);
+        let file = if name.contains('/') {
+            name
+        } else {
+            return Ok(format!("Unable to open \"{name}\": No such file or directory"));
+        };
+        Ok(why_not(&file, &error))
+    }
+}
+
+/// Carries the terminal until the command has ended; answers its status, or ends this process by the same signal.
+fn watch(helper: &Child, channel: &Channel, signals: &OwnedFd) -> Result<i32> {
+    let mut relay: Option<Relay> = None;
+    let mut command: Option<OwnedFd> = None;
+    loop {
+        // What comes first: the words of the process that joins, in their order, and its end if it fails.
+        let listening = command.is_none();
+        let stdin = rustix::stdio::stdin();
+        let awaited = command.as_ref().map_or(channel.as_fd(), AsFd::as_fd);
+        let mut fds = vec![PollFd::new(&awaited, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let leader = relay.as_ref().map(Relay::leader);
+        if let (Some(relay), Some(leader)) = (&relay, &leader) {
+            fds.push(PollFd::new(&stdin, relay.input_events()));
+            fds.push(PollFd::new(leader, relay.leader_events()));
+        }
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(Failure::system("wait for the command", error)),
+        }
+        let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        drop(fds);
+        drop(leader);
+        if let (Some(active), [_, _, input, output]) = (&mut relay, &ready[..]) {
+            active.pump(*input, *output);
+        }
+        pass_signals(signals, command.as_ref(), relay.as_ref());
+        if ready[0].is_empty() {
+            continue;
+        }
+        if listening {
+            match channel.receive().context(|| "listen to the pod")? {
+                Received::Word(word::TERMINAL, Some(leader)) => {
+                    relay = Some(Relay::begin(leader, false).context(|| "begin with the terminal")?);
+                }
+                Received::Word(COMMAND, Some(pidfd)) => command = Some(pidfd),
+                Received::Word(..) => {}
+                // The process that joins has failed, and has said why.
+                Received::Closed => {
+                    return sys::wait_for(helper.pid)
+                        .map(|status| Ended::of(status).code())
+                        .context(|| "wait for the command");
+                }
+            }
+        } else if let Some(pidfd) = &command {
+            if let Some(relay) = relay {
+                relay.finish();
+            }
+            return wait_like(pidfd);
+        }
+    }
+}
+
+fn pass_signals(signals: &OwnedFd, command: Option<&OwnedFd>, relay: Option<&Relay>) {
+    while let Some(received) = sys::read_signal(signals.as_fd()) {
+        match (received.signal, relay) {
+            (libc::SIGWINCH, Some(relay)) => relay.resize(),
+            (libc::SIGCHLD | libc::SIGWINCH, _) => {}
+            (signal, _) => {
+                if let (Some(pidfd), Some(signal)) = (command, Signal::from_named_raw(signal)) {
+                    // Ended meanwhile is fine.
+                    let _ = pidfd_send_signal(pidfd, signal);
+                }
+            }
+        }
+    }
+}
+
+/// The status of the command that has ended; ends this process by the same signal when one ended the command.
+fn wait_like(pidfd: &OwnedFd) -> Result<i32> {
+    let ended = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).context(|| "wait for the command")?;
+    let ended = ended.ok_or_else(|| Failure::new("the command has no status"))?;
+    if let Some(signal) = ended.terminating_signal() {
+        sys::die_by(signal);
+        return Ok(128 + signal);
+    }
+    Ok(ended.exit_status().unwrap_or(FAILURE))
+}

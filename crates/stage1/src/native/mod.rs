@@ -1,0 +1,22 @@
+//! The default flavor: namespaces, cgroups and a supervisor of our own; it needs nothing of the host but a kernel.
+//!
+//! `decide` computes a plan from the ABI's files and the host's facts; `run` (outside) and `init` (pid 1 of the pod) perform it.
+//! Entrypoints on the host trust nothing that a pod can write: they use the pod directory, /proc of pid 1 and its descriptors.
+//! System calls of apps are not filtered yet; `--disable-seccomp` is accepted and recorded.
+
+mod app;
+mod console;
+mod decide;
+mod enter;
+mod gc;
+mod init;
+mod outer;
+mod run;
+mod state;
+mod stop;
+mod terminal;
+
+pub use enter::enter;
+pub use gc::gc;
+pub use run::{print_plan, run};
+pub use stop::stop;

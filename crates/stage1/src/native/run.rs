@@ -1,0 +1,231 @@
+//! The entrypoints `run` and `plan`: from the pod directory to a running pod.
+
+use super::console::Console;
+use super::decide::{Facts, decide};
+use super::init::{self, PASSED_SIGNALS, STOP_SIGNALS, Setup, word};
+use super::{outer, state};
+use crate::abi::options::{FileMode, RunOptions};
+use crate::abi::pod::{self, Pod};
+use crate::abi::volumes;
+use sandbox::channel::Channel;
+use sandbox::inherited::Inherited;
+use sandbox::plan::{Network, Plan, Share};
+use sandbox::sys::{self, Fork};
+use sandbox::tree::Root;
+use sandbox::{Context, Failure, Result, cgroup};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long leftovers may resist the removal of their cgroups at the end of a pod.
+const CGROUP_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Runs the pod of the current directory; answers its status.
+pub fn run(arguments: &[String], inherited: &Inherited) -> i32 {
+    match run_pod(arguments, inherited) {
+        Ok(outer::End::Status(status)) => status,
+        Ok(outer::End::Signal(signal)) => {
+            sys::die_by(signal);
+            128 + signal
+        }
+        Err(failure) => crate::report("stage1", &failure),
+    }
+}
+
+/// Prints the plan for the same arguments and inputs, and performs nothing.
+pub fn print_plan(arguments: &[String]) -> i32 {
+    let plan = RunOptions::parse(arguments, true).and_then(|options| {
+        let pod = Pod::load(&current_directory()?)?;
+        encode(&decide(&pod, &options, &Facts::read())?)
+    });
+    match plan {
+        Ok(text) => {
+            print!("{text}");
+            0
+        }
+        Err(failure) => crate::report("stage1", &failure),
+    }
+}
+
+fn current_directory() -> Result<PathBuf> {
+    std::env::current_dir().context(|| "find the current directory")
+}
+
+fn encode(plan: &Plan) -> Result<String> {
+    serde_json::to_string_pretty(plan).map(|text| text + "\n").context(|| "encode the plan")
+}
+
+fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
+    let options = RunOptions::parse(arguments, true)?;
+    let directory = current_directory()?;
+    // Held to the end by this process and by pid 1; apps get it closed at their exec.
+    let lock = pod::lock_descriptor()?;
+    rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::CLOEXEC).context(|| "keep the lock from apps")?;
+    let pod = Pod::load(&directory)?;
+    let mut plan = decide(&pod, &options, &Facts::read())?;
+    pod::write_file(&directory, "runtime-config", runtime_config(&options).as_bytes(), 0o644)?;
+    pod::write_file(&directory, "plan.json", encode(&plan)?.as_bytes(), 0o600)?;
+    for warning in &plan.warnings {
+        eprintln!("stage1: warning: {warning}");
+    }
+    write_files(&pod, &plan)?;
+    volumes::create_empty(&pod, &plan.volumes)?;
+    if let Err(failure) = make_cgroups(&directory, &plan) {
+        // Without its cgroups a pod still runs; a limit that somebody asked for is not silently left out.
+        if let Some(value) =
+            plan.apps.iter().flat_map(|app| &app.cgroup_values).find(|value| value.controller != "devices")
+        {
+            return Err(failure.of(format!("cannot set {}", value.file)));
+        }
+        eprintln!("stage1: warning: the pod runs without cgroups of its own: {failure}");
+        remove_cgroups(&directory, &plan.uuid);
+        plan.cgroups.hierarchies.clear();
+    }
+    let ended = perform(&directory, &plan, inherited);
+    remove_cgroups(&directory, &plan.uuid);
+    ended
+}
+
+fn perform(directory: &Path, plan: &Plan, inherited: &Inherited) -> Result<outer::End> {
+    let console = Console::over(rustix::stdio::stdout()).context(|| "open the console")?;
+    let handled = [&[libc::SIGCHLD, libc::SIGWINCH][..], &STOP_SIGNALS, &PASSED_SIGNALS].concat();
+    sys::SignalSet::of(&handled).block();
+    sys::set_ignored(libc::SIGPIPE, true);
+    let signals = sys::SignalSet::of(&handled).descriptor().context(|| "watch signals")?;
+    let (ours, theirs) = Channel::pair().context(|| "make a channel")?;
+    let mut flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
+    if plan.namespaces.ipc == Share::Private {
+        flags |= libc::CLONE_NEWIPC;
+    }
+    if plan.namespaces.network == Network::Loopback {
+        flags |= libc::CLONE_NEWNET;
+    }
+    let child = match sys::fork(flags as u64).context(|| "make the pod's namespaces")? {
+        Fork::Child => {
+            // A parent that ended before this line is noticed by its closed channel.
+            let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+            drop((ours, signals));
+            sys::exit_now(init::main(Setup { plan, directory, inherited, channel: theirs, console }));
+        }
+        Fork::Parent(child) => child,
+    };
+    drop((theirs, console));
+    let begun =
+        pod::write_file(directory, state::PID, format!("{}\n", child.pid).as_bytes(), 0o644).and_then(|()| match ours
+            .send(word::GO, None)
+        {
+            // Pid 1 has failed already, and has said why.
+            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => Ok(()),
+            other => other.context(|| "start the pod"),
+        });
+    if let Err(failure) = begun {
+        let _ = sys::kill(child.pid, libc::SIGKILL);
+        let _ = sys::wait_for(child.pid);
+        return Err(failure);
+    }
+    outer::watch(&child, &ours, &signals)
+}
+
+/// Files of stage1's root, and the directories that the performance writes to.
+fn write_files(pod: &Pod, plan: &Plan) -> Result<()> {
+    let stage1 = Root::open_at(pod.stage1())?;
+    for file in &plan.files {
+        stage1.write(&file.path, file.content.as_bytes(), file.mode)?;
+    }
+    let made = |path: &str| stage1.ensure(path, sandbox::tree::Make::Directory).map(drop);
+    ["rkt/status", "rkt/env"].into_iter().try_for_each(made)?;
+    let link = pod.directory.join("flavor");
+    match std::os::unix::fs::symlink("native", &link) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Failure::system(format!("link {}", link.display()), error));
+        }
+        _ => {}
+    }
+    let logs = pod.directory.join("logs");
+    match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o750).create(&logs) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::system(format!("mkdir {}", logs.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn make_cgroups(directory: &Path, plan: &Plan) -> Result<()> {
+    let cgroups = &plan.cgroups;
+    if cgroups.hierarchies.is_empty() {
+        return Err(Failure::new("no cgroup hierarchy is mounted"));
+    }
+    state::lease_cgroups(directory, cgroups)?;
+    cgroup::create(&cgroups.hierarchies)?;
+    if let Some(leaf) = &cgroups.vacate {
+        std::fs::create_dir_all(leaf).context(|| format!("mkdir {}", leaf.display()))?;
+        cgroup::write_value(&leaf.join("cgroup.procs"), "0")?;
+    }
+    for (file, text) in &cgroups.delegate {
+        cgroup::write_value(file, text)?;
+    }
+    for (index, app) in plan.apps.iter().enumerate() {
+        for value in &app.cgroup_values {
+            let place = cgroups.hierarchies.iter().find(|place| place.controllers.contains(&value.controller));
+            if let Some(place) = place {
+                cgroup::write_value(&place.apps[index].join(&value.file), &value.text)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn remove_cgroups(directory: &Path, uuid: &str) {
+    // What cannot be removed now is removed by gc, which finds the same lease.
+    let _ = state::leased_cgroups(directory, uuid).and_then(|paths| cgroup::remove(&paths, CGROUP_PATIENCE));
+}
+
+/// The text of `runtime-config` (stage1-abi §3.1).
+fn runtime_config(options: &RunOptions) -> String {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct InsecureOptions {
+        disable_paths: bool,
+        disable_capabilities: bool,
+        disable_seccomp: bool,
+    }
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct RuntimeConfig<'a> {
+        #[serde(rename = "MetadataServiceURL")]
+        metadata_service_url: &'a str,
+        private_users: &'a str,
+        #[serde(rename = "MDSToken")]
+        mds_token: &'a str,
+        hostname: &'a str,
+        debug: bool,
+        mutable: bool,
+        resolv_conf_mode: &'static str,
+        etc_hosts_mode: &'static str,
+        net_list: serde_json::Map<String, serde_json::Value>,
+        interactive: bool,
+        insecure_options: InsecureOptions,
+        #[serde(rename = "IPCMode")]
+        ipc_mode: &'a str,
+    }
+    let mode = |mode: FileMode| mode.word();
+    let config = RuntimeConfig {
+        metadata_service_url: "",
+        private_users: &options.private_users,
+        mds_token: &options.metadata_token,
+        hostname: &options.hostname,
+        debug: options.debug,
+        mutable: options.mutable,
+        resolv_conf_mode: mode(options.resolv_conf),
+        etc_hosts_mode: mode(options.hosts),
+        net_list: serde_json::Map::new(),
+        interactive: options.interactive,
+        insecure_options: InsecureOptions {
+            disable_paths: options.disable_paths,
+            disable_capabilities: options.disable_capabilities,
+            disable_seccomp: options.disable_seccomp,
+        },
+        ipc_mode: &options.ipc,
+    };
+    // Strings and booleans always encode.
+    serde_json::to_string(&config).unwrap_or_default()
+}
