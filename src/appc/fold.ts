@@ -18,12 +18,23 @@ export function kindOf(value: unknown): string {
   return Array.isArray(value) ? 'a list' : 'an object'
 }
 
+/** Spellings by lists of names: the lists are few and constant, and a manifest has many objects of each. */
+const spellings = new WeakMap<readonly string[], ReadonlyMap<string, string>>()
+
+function spellingOf(names: readonly string[]): ReadonlyMap<string, string> {
+  const known = spellings.get(names)
+  if (known !== undefined) return known
+  const spelling = new Map(names.flatMap((name) => [[name, name] as const, [name.toLowerCase(), name] as const]))
+  spellings.set(names, spelling)
+  return spelling
+}
+
 /** The members that have one of these names, spelled so and in this order. */
 export function foldMembers(object: Readonly<Members>, names: readonly string[]): Members {
-  const spelling = new Map(names.map((name) => [name.toLowerCase(), name]))
+  const spelling = spellingOf(names)
   const found = new Map<string, unknown>()
   for (const [key, value] of Object.entries(object)) {
-    const name = spelling.get(key.toLowerCase())
+    const name = spelling.get(key) ?? spelling.get(key.toLowerCase())
     if (name !== undefined) found.set(name, value)
   }
   const folded: Members = {}

@@ -8,6 +8,11 @@ import type {JsonValue} from './types.ts'
 
 export type ValueCheck = (value: JsonValue, at: Path, name: string) => void
 
+const RESOURCE = ['default', 'request', 'limit'] as const
+const SET = ['set', 'errno'] as const
+const SELINUX = ['user', 'role', 'type', 'level'] as const
+const APPARMOR = ['profile'] as const
+
 type Members = Partial<Record<string, JsonValue>>
 
 function membersOf(value: JsonValue, at: Path, names: readonly string[]): Members {
@@ -23,7 +28,7 @@ function checkQuantity(value: JsonValue | undefined, at: Path): void {
 }
 
 function checkResource(value: JsonValue, at: Path): Members {
-  const members = membersOf(value, at, ['default', 'request', 'limit'])
+  const members = membersOf(value, at, RESOURCE)
   const {default: isDefault} = members
   if (isDefault !== undefined && typeof isDefault !== 'boolean') {
     throw new Problem([...at, 'default'], `must be true or false, not ${kindOf(isDefault)}`)
@@ -46,7 +51,7 @@ export const checkDefaultResource: ValueCheck = (value, at) => {
 }
 
 function checkNames(value: JsonValue, at: Path): Members {
-  const members = membersOf(value, at, ['set', 'errno'])
+  const members = membersOf(value, at, SET)
   const set: JsonValue = members.set ?? []
   if (!Array.isArray(set)) throw new Problem([...at, 'set'], `must be a list, not ${kindOf(set)}`)
   if (set.length === 0) throw new Problem(at, 'set must be non-empty')
@@ -88,8 +93,8 @@ export function checkRange(minimum: number, maximum: number): ValueCheck {
 }
 
 export const checkSelinux: ValueCheck = (value, at) => {
-  const members = membersOf(value, at, ['user', 'role', 'type', 'level'])
-  for (const key of ['user', 'role', 'type', 'level']) {
+  const members = membersOf(value, at, SELINUX)
+  for (const key of SELINUX) {
     const text = stringOf(members, key, at)
     if (text === '') throw new Problem([...at, key], 'must not be empty')
     if (key !== 'level' && text.includes(':')) throw new Problem([...at, key], 'must not contain ":"')
@@ -97,7 +102,7 @@ export const checkSelinux: ValueCheck = (value, at) => {
 }
 
 export const checkApparmor: ValueCheck = (value, at) => {
-  if (stringOf(membersOf(value, at, ['profile']), 'profile', at) === '') throw new Problem([...at, 'profile'], 'must not be empty')
+  if (stringOf(membersOf(value, at, APPARMOR), 'profile', at) === '') throw new Problem([...at, 'profile'], 'must not be empty')
 }
 
 export const checkSysctl: ValueCheck = (value, at) => {

@@ -9,7 +9,7 @@ export function conform(value: unknown, schema: Schema): unknown {
   if (!isObject(value)) return value
   if (additionalProperties !== undefined) return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined))
   if (properties === undefined) return value
-  const members = foldMembers(value, Object.keys(properties))
+  const members = foldMembers(value, namesOf(properties))
   return mapMembers(properties, members, conform)
 }
 
@@ -36,10 +36,19 @@ function copy(value: unknown, schema: Schema, choose: (member: unknown, schema: 
   return mapMembers(properties, value, (member, field) => choose(copy(member, field, choose), field))
 }
 
+const names = new WeakMap<object, readonly string[]>()
+
+/** The keys of an object of the schema, always the same list. */
+function namesOf(fields: Readonly<Record<string, Schema>>): readonly string[] {
+  const known = names.get(fields) ?? Object.keys(fields)
+  names.set(fields, known)
+  return known
+}
+
 function mapMembers(fields: Readonly<Record<string, Schema>>, members: Members, map: (member: unknown, field: Schema) => unknown): Members {
   const mapped: Members = {}
-  for (const [name, field] of Object.entries(fields)) {
-    const member = map(members[name], field)
+  for (const name of namesOf(fields)) {
+    const member = map(members[name], fields[name] ?? {})
     if (member !== undefined) mapped[name] = member
   }
   return mapped
