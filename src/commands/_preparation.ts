@@ -1,18 +1,17 @@
 /** What `run` and `prepare` have in common: from words to a prepared pod. */
 
-import {type ImageManifest, unknownIsolators} from '../appc/index.ts'
+import {type PodManifest, unknownIsolators} from '../appc/index.ts'
 import {type FlagValues, type ImageFlagValues, packageVersion} from '../cli/index.ts'
 import type {Engine} from '../engine/index.ts'
 import {RktError} from '../errors.ts'
 import {
-  type AppOverrides,
   checkManifestFile,
   checkMounts,
   explain,
+  type FoundImage,
   generatePodManifest,
   type HeldPod,
   imagesOf,
-  type ManifestSource,
   overlayProblem,
   type PreparedPod,
   type PrepareRequest,
@@ -75,29 +74,44 @@ export async function prepareImages(
   images: readonly PodImage[],
   {created, imageFailure, note}: PreparationOptions,
 ): Promise<{readonly pod: HeldPod<'prepare'>; readonly prepared: PreparedPod}> {
-  const environment = environmentRequest(flags)
   const stage1 = await selectStage1(engine, stage1Choice(flags))
-  const path = flags['pod-manifest']
-  let source: Pick<PrepareRequest, 'images' | 'manifest'>
-  if (path === undefined) {
-    const keys = await findImages(engine, flags, images, imageFailure)
-    const overrides = images.map(({args, flags: own}) => appOverrides(own, args))
-    source = {images: keys, manifest: (manifests) => generated(manifests, keys, overrides, environment, flags, note)}
-  } else {
-    const file = readManifestFile(path)
-    source = {
-      images: imagesOf(file.manifest, engine.store),
-      manifest(manifests) {
-        checkManifestFile(file.manifest, manifests)
-        return file
-      },
-    }
-  }
+  const source = await manifestSource(engine, flags, images, imageFailure)
   const overlay = !flags['no-overlay'] && hasOverlay(engine, note)
   try {
-    return await preparePod(engine, {...source, overlay, stage1, ...(created && {created})})
+    return await preparePod(engine, {
+      ...source,
+      manifest(found) {
+        const made = source.manifest(found)
+        for (const name of unknownIsolators(made.manifest)) note(`warning: unknown isolator "${name}" is ignored`)
+        return made
+      },
+      overlay,
+      stage1,
+      ...(created && {created}),
+    })
   } catch (cause) {
     throw explain('error setting up stage0', cause)
+  }
+}
+
+/** The images of the pod, and how its manifest is made of theirs: by the command line, or by somebody before. */
+async function manifestSource(
+  engine: Engine,
+  flags: PodFlags,
+  images: readonly PodImage[],
+  failure: string | undefined,
+): Promise<Pick<PrepareRequest, 'images' | 'manifest'>> {
+  const path = flags['pod-manifest']
+  if (path === undefined) {
+    return {images: await findImages(engine, flags, images, failure), manifest: (found) => ({manifest: manifestFor(flags, images, found)})}
+  }
+  const file = readManifestFile(path)
+  return {
+    images: imagesOf(file.manifest, engine.store),
+    manifest(found) {
+      checkManifestFile(file.manifest, found)
+      return file
+    },
   }
 }
 
@@ -123,30 +137,22 @@ async function findImages(engine: Engine, flags: PodFlags, images: readonly PodI
   return keys
 }
 
-function generated(
-  manifests: readonly ImageManifest[],
-  keys: readonly ImageKey[],
-  overrides: readonly AppOverrides[],
-  environment: ReturnType<typeof environmentRequest>,
-  flags: PodFlags,
-  note: (line: string) => void,
-): ManifestSource {
-  const apps = manifests.map((manifest, index) => {
-    const [image, own] = [keys[index], overrides[index]]
-    if (!image || !own) throw new RktError('RKT_INTERNAL', `there is no image ${index}`)
-    return {image, manifest, overrides: own}
+/** The manifest of a pod of these images, as the words behind each change them. */
+export function manifestFor(flags: PodFlags, images: readonly PodImage[], found: readonly FoundImage[]): PodManifest {
+  const apps = images.map(({args, flags: own}, index) => {
+    const image = found[index]
+    if (!image) throw new RktError('RKT_INTERNAL', `there is no image ${index}`)
+    return {image: image.key, manifest: image.manifest, overrides: appOverrides(own, args)}
   })
-  const manifest = generatePodManifest({
+  return generatePodManifest({
     apps,
     caller: {gid: process.getgid?.() ?? 0, uid: process.getuid?.() ?? 0},
-    environment,
+    environment: environmentRequest(flags),
     mounts: flags.mount,
     ports: flags.port,
     version: packageVersion(),
     volumes: flags.volume,
   })
-  for (const name of unknownIsolators(manifest)) note(`warning: unknown isolator "${name}" is ignored`)
-  return {manifest}
 }
 
 function hasOverlay(engine: Engine, note: (line: string) => void): boolean {

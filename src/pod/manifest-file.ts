@@ -1,10 +1,10 @@
 import {readFileSync} from 'node:fs'
-import {checkOsArch, type ImageManifest, type PodManifest, parsePodManifest} from '../appc/index.ts'
+import {checkOsArch, type PodManifest, parsePodManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
 import type {ImageKey, Store} from '../store/index.ts'
 import {explain} from './explain.ts'
-import type {ManifestSource} from './prepare.ts'
+import type {FoundImage, ManifestSource} from './prepare.ts'
 
 export type ManifestFile = Required<ManifestSource>
 
@@ -36,9 +36,9 @@ export function imagesOf({apps}: PodManifest, store: Store): ImageKey[] {
 }
 
 /** Refuses a pod manifest whose images cannot be run as it says. */
-export function checkManifestFile({apps}: PodManifest, images: readonly ImageManifest[]): void {
+export function checkManifestFile({apps}: PodManifest, images: readonly FoundImage[]): void {
   for (const [index, {app, name}] of apps.entries()) {
-    const image = images[index]
+    const image = images[index]?.manifest
     checkOsArch(image?.labels)
     if (!app && !image?.app)
       throw new RktError('RKT_POD_MANIFEST', `no app section in the pod manifest or the image manifest of app "${name}"`)

@@ -18,21 +18,25 @@ export interface ManifestSource {
   readonly text?: Uint8Array | undefined
 }
 
+/** An image that is to be part of a pod. */
+export interface FoundImage {
+  readonly key: ImageKey
+  readonly manifest: ImageManifest
+}
+
 export interface PrepareRequest {
   readonly stage1: ImageKey
   readonly overlay: boolean
   /** The images of the pod, in the order of its apps. */
   readonly images: readonly ImageKey[]
-  /** Makes the pod manifest of the images' manifests. */
-  readonly manifest: (images: readonly ImageManifest[]) => ManifestSource
+  /** Makes the pod manifest of the images. */
+  readonly manifest: (images: readonly FoundImage[]) => ManifestSource
   /** Called with the UUID before anything else happens to the pod. */
   readonly created?: (pod: {readonly uuid: string}) => void
 }
 
-interface ReadyImage {
-  readonly key: ImageKey
+interface ReadyImage extends FoundImage {
   readonly bytes: Uint8Array
-  readonly manifest: ImageManifest
   readonly tree?: TreeId | undefined
 }
 
@@ -53,7 +57,7 @@ export async function preparePod(
     debug('stage0', `Loading image ${key}`)
     images.push(request.overlay ? await renderedImage(engine, key) : storedImage(engine, key))
   }
-  const source = request.manifest(images.map(({manifest}) => manifest))
+  const source = request.manifest(images)
   if (source.manifest.apps.length === 0) throw new RktError('RKT_POD_MANIFEST', 'pod must contain at least one application')
 
   const pod = engine.pods.create()
