@@ -44,7 +44,7 @@ for (const name of readdirSync(new URL('manifest/', testdata))) {
     const outcome = await outcomeOf(words.map((word) => word.replace('FILES', filesPath)))
 
     const expected = new URL(name.startsWith('refused') ? 'failure' : 'pod.manifest', directory)
-    if (process.env['RKT_UPDATE_GOLDEN'] !== undefined) writeFileSync(expected, outcome)
+    if (process.env.RKT_UPDATE_GOLDEN !== undefined) writeFileSync(expected, outcome)
     assert.ok(existsSync(expected), `${expected.pathname} is missing`)
     assert.equal(outcome, readFileSync(expected, 'utf8'))
   })

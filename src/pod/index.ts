@@ -34,6 +34,6 @@ export {
   podDirectories,
 } from './state.ts'
 export {stopPod} from './stop.ts'
-export {treesInUse} from './trees.ts'
+export {imagesInUse, treesInUse} from './trees.ts'
 export {isPodUuid, type PodUuid} from './uuid.ts'
 export {waitUntilFinished, waitUntilReady} from './wait.ts'

@@ -1,3 +1,4 @@
+import {type ImageKey, isImageKey} from '../store/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import {PodContents} from './contents.ts'
 import type {Pods} from './pods.ts'
@@ -23,3 +24,22 @@ export function treesInUse(pods: Pods, note: (line: string) => void): Set<TreeId
   }
   return trees
 }
+
+/** The images of the apps of running pods. A pod whose manifest cannot be read runs none that we know. */
+export function imagesInUse(pods: Pods): Set<ImageKey> {
+  const images = new Set<ImageKey>()
+  for (const pod of pods.list(['run'])) {
+    if (pod.state !== 'running') continue
+    try {
+      for (const {image} of new PodContents(pod).manifest().apps) {
+        const key = image.id?.slice(0, keyLength)
+        if (key !== undefined && isImageKey(key)) images.add(key)
+      }
+    } catch {
+      // It is being set up or removed; its trees are protected by the prepare lock.
+    }
+  }
+  return images
+}
+
+const keyLength = 'sha512-'.length + 64
