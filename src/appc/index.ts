@@ -18,6 +18,7 @@ export {
 } from './manifest.ts'
 export {parseMount, parseMountPoint} from './mount.ts'
 export {appNameOf, parseAcIdentifier, parseAcName, sanitizeAcIdentifier, sanitizeAcName} from './names.ts'
+export {type AcPlatform, fromOciPlatform, type OciPlatform, toOciPlatform} from './oci-platform.ts'
 export {checkOsArch, hostLabels, KNOWN_PLATFORMS, labelValue} from './platform.ts'
 export {parseExposedPort, parsePort} from './port.ts'
 export {parseQuantity, type Quantity, quantityOf} from './quantity.ts'
