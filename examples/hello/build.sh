@@ -17,4 +17,4 @@ trap 'rm -rf "$layout"' EXIT
 mkdir -m 755 "$layout/rootfs"
 sed "s/@ARCH@/$arch/" "$here/manifest.in" > "$layout/manifest"
 cc -static -O2 -o "$layout/rootfs/hello" "$here/hello.c"
-"${RKT:-$here/../../bin/rkt}" image build --overwrite "$layout" "$output"
+"${RKT:-$here/../../bin/rkt}" image build --owner-root --overwrite "$layout" "$output"
