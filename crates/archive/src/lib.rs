@@ -29,6 +29,9 @@ mod tar;
 mod tree;
 mod writer;
 
+#[cfg(test)]
+mod testing;
+
 pub use error::Error;
 pub use extract::extract;
 pub use ingest::{Ingested, ingest};

@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn values_may_hold_any_byte() {
-        let pax = parse(b"33 SCHILY.xattr.user.a=b\nc=\0\xff1234\n30 mtime=1700000000.123456789\n").unwrap().unwrap();
+        let pax = parse(b"34 SCHILY.xattr.user.a=b\nc=\0\xff1234\n30 mtime=1700000000.123456789\n").unwrap().unwrap();
         assert_eq!(pax.xattrs, [(b"user.a".to_vec(), b"b\nc=\0\xff1234".to_vec())]);
         assert_eq!(pax.mtime, Some(Timestamp { seconds: 1_700_000_000, nanoseconds: 123_456_789 }));
     }
