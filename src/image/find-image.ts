@@ -97,8 +97,7 @@ function notInStore(what: string, kind = 'image'): RktError {
 
 function unsupported(what: string, reason: string, pullPolicy: FindImageOptions['pullPolicy']): RktError {
   const stored = pullPolicy === 'update' ? ', or use --pull-policy=new to take an image that is in the store' : ''
-  return new RktError('RKT_TRANSPORT_UNSUPPORTED', `unable to fetch image from ${what}`, {
-    cause: new Error(reason),
+  return new RktError('RKT_TRANSPORT_UNSUPPORTED', `unable to fetch image from ${what}: ${reason}`, {
     hint: `Give the path or the http(s) URL of an image archive (.aci)${stored}.`,
   })
 }
