@@ -20,4 +20,18 @@ export {
   UsageError,
 } from './cli/index.ts'
 export type {Engine, EngineOptions} from './engine/index.ts'
-export {type ErrorCode, RktError} from './errors.ts'
+export {causeChain, type ErrorCode, RktError} from './errors.ts'
+export {
+  type BuildOptions,
+  buildImage,
+  type CopyOptions,
+  exportImage,
+  extractImage,
+  findImage,
+  manifestOfFile,
+  renderImage,
+  resolveStoredImage,
+} from './image/index.ts'
+export {PodContents, prepareLock, treesInUse} from './pod/index.ts'
+export type {ImageInfo, ImageKey} from './store/index.ts'
+export type {TreeId} from './treestore/index.ts'
