@@ -38,7 +38,7 @@ fn directories_without_permissions_are_no_hindrance() {
     std::fs::create_dir_all(closed.join("inner")).unwrap();
     std::fs::write(closed.join("inner/file"), b"x").unwrap();
     for path in [closed.join("inner"), closed, tree.clone()] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000)).unwrap();
     }
     remove_tree(&tree).unwrap();
     assert!(!tree.exists());
