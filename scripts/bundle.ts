@@ -4,6 +4,7 @@
  *     rkt.js                the program
  *     core.js               the command line, configuration and errors: what every command needs
  *     engine.js             the engine's rooms: what commands over pods and images need
+ *     vendor/*.js           packages that the engine loads when it needs them
  *     commands/**.js        one file a command, those of the four plugins included
  *     index.js              `@rkt/engine`, the public API; it shares core.js and engine.js, so that there is one engine
  *     types/                the types of the public API
@@ -13,7 +14,8 @@
  * a dozen chunks of what every command loads.
  */
 import {execFileSync} from 'node:child_process'
-import {copyFileSync, existsSync, mkdirSync, readdirSync, rmSync} from 'node:fs'
+import {copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync} from 'node:fs'
+import {tmpdir} from 'node:os'
 import {join, relative, resolve} from 'node:path'
 import {type BuildOptions, build, type Plugin} from 'esbuild'
 import '../src/cli/engine-hooks.ts'
@@ -34,6 +36,45 @@ const commandOutput = (id: string) => `commands/${id.split(' ').join('/')}`
 
 // CommonJS in a bundle asks for Node's modules through `require`.
 const banner = {js: "import {createRequire as __createRequire} from 'node:module'; const require = __createRequire(import.meta.url);"}
+
+/** Functions of Node's modules that cost milliseconds to load: what only calls them loads the module with the first call. */
+const lazyFunctions: Readonly<Record<string, readonly string[]>> = {
+  'node:crypto': ['createHash', 'randomBytes', 'randomUUID', 'timingSafeEqual'],
+  'node:net': ['isIP', 'isIPv4', 'isIPv6'],
+  'node:stream/promises': ['finished', 'pipeline'],
+  'node:zlib': ['createGunzip', 'createGzip'],
+}
+
+/** Stands in for those modules; an import of a name that is not listed fails the build. */
+const lazyBuiltins: Plugin = {
+  name: 'lazy-builtins',
+  setup({onLoad, onResolve}) {
+    const ours = (importer: string) => importer.startsWith(root) && !importer.includes('/node_modules/')
+    onResolve({filter: /^node:/}, ({importer, path}) =>
+      path in lazyFunctions && ours(importer) ? {namespace: 'lazy-builtin', path, sideEffects: false} : undefined,
+    )
+    onLoad({filter: /./, namespace: 'lazy-builtin'}, ({path}) => ({contents: lazyModule(path), loader: 'js'}))
+  },
+}
+
+function lazyModule(path: string): string {
+  const names = lazyFunctions[path] ?? []
+  return names.map((name) => `export const ${name} = (...args) => process.getBuiltinModule('${path}').${name}(...args)`).join('\n')
+}
+
+/** Packages that a part loads only when it needs them; each becomes a file of its own. */
+const vendored = new Set<string>()
+const vendorPackages: Plugin = {
+  name: 'vendor-packages',
+  setup({onResolve}) {
+    onResolve({filter: /^[^./]/}, ({kind, path}) => {
+      if (kind !== 'dynamic-import' || path.startsWith('node:') || settings.external.includes(path)) return undefined
+      vendored.add(path)
+      return {external: true, path: `./vendor/${path}.js`}
+    })
+  },
+}
+
 const settings = {
   bundle: true,
   // What is loaded rarely and must be the copy that plugins see, or has files of its own, stays in node_modules.
@@ -63,20 +104,13 @@ function elsewhere(doors: readonly string[], file: string, depth = ''): Plugin {
 }
 
 /** One module that exports all that its doors export; two doors that give one name two meanings are refused. */
-async function part(
-  name: string,
-  doors: readonly string[],
-  more: string,
-  options: Pick<BuildOptions, 'plugins' | 'splitting'>,
-): Promise<void> {
+async function part(name: string, doors: readonly string[], more: string, plugins: Plugin[]): Promise<void> {
   const contents = [...doors.map((door) => `export * from ${JSON.stringify(door)}`), more].join('\n')
   await refuseAmbiguity(doors)
   await build({
     ...settings,
-    ...options,
-    ...(options.splitting && {banner}),
-    chunkNames: `${name}-[hash]`,
     entryNames: name,
+    plugins,
     stdin: {contents, loader: 'js', resolveDir: root, sourcefile: `${name}.js`},
   })
 }
@@ -138,12 +172,12 @@ async function bundleCommand(id: string, path: string): Promise<void> {
   await build({
     ...settings,
     entryPoints: [{in: path, out: commandOutput(id)}],
-    plugins: [elsewhere(coreDoors, 'core.js', depth), elsewhere(doors, 'engine.js', depth), pureAppc, publicApi(depth)],
+    plugins: [elsewhere(coreDoors, 'core.js', depth), elsewhere(doors, 'engine.js', depth), pureAppc, publicApi(depth), lazyBuiltins],
   })
 }
 
 for (const name of existsSync(dist) ? readdirSync(dist) : []) {
-  if (/\.js(\.map)?$|^commands$|^types$|^\.cache$/.test(name)) rmSync(join(dist, name), {recursive: true})
+  if (/\.js(\.map)?$|^(commands|vendor)$|^types$|^\.cache$/.test(name)) rmSync(join(dist, name), {recursive: true})
 }
 mkdirSync(dist, {recursive: true})
 
@@ -153,8 +187,8 @@ export {catalog} from ${JSON.stringify(source('cli/catalog.ts'))}
 export {dispatch} from ${JSON.stringify(source('cli/dispatch.ts'))}`
 const parts: Plugin[] = [elsewhere(engineDoors, 'engine.js'), elsewhere([source('cli/engine-hooks.ts')], 'engine-hooks.js')]
 await Promise.all([
-  part('core', coreDoors, program, {plugins: [generatedCatalog, ...parts]}),
-  part('engine', engineDoors, '', {plugins: [elsewhere(coreDoors, 'core.js')], splitting: true}),
+  part('core', coreDoors, program, [generatedCatalog, ...parts]),
+  part('engine', engineDoors, '', [elsewhere(coreDoors, 'core.js'), lazyBuiltins, vendorPackages]),
   build({...settings, ...hooks}),
   build({
     ...settings,
@@ -169,6 +203,7 @@ await Promise.all([
   }),
   ...files.map(({id, path}) => bundleCommand(id, path)),
 ])
+await Promise.all([...vendored].map((name) => build({...settings, banner, entryPoints: [{in: name, out: `vendor/${name}`}]})))
 // The store's index is SQLite as WebAssembly.
 copyFileSync(join(root, 'node_modules/sql.js/dist/sql-wasm.wasm'), join(dist, 'sql-wasm.wasm'))
 emitTypes()
@@ -189,6 +224,9 @@ function warmCache(): void {
   const rkt = (...words: string[]) => {
     execFileSync(process.execPath, [join(dist, 'rkt.js'), ...words], {env, stdio: ['ignore', 'ignore', 'inherit']})
   }
+  const empty = mkdtempSync(join(tmpdir(), 'rkt-bundle-'))
   rkt('version')
+  if (entries.some(({id}) => id === 'list')) rkt(`--dir=${empty}`, 'list')
   for (const {id} of entries) rkt('help', ...id.split(' '))
+  rmSync(empty, {recursive: true})
 }

@@ -4,7 +4,7 @@ __rkt_pods() {
   local line
   while IFS= read -r line; do
     [[ $line == [0-9a-f]* ]] || continue
-    [[ -z $1 || $line =~ $'\t'($1) ]] && printf '%s\n' "${'${'}line%%$'\t'*}"
+    [[ -z $1 || $line =~ $'\t'(aborted\ )?($1) ]] && printf '%s\n' "${'${'}line%%$'\t'*}"
   done < <("${'${'}__rkt_program[@]}" list --no-legend 2>/dev/null)
 }
 
