@@ -76,6 +76,6 @@ function hostsMode(entries: readonly string[]): HostsMode {
 
 /** The hosts file: what stage1 falls back to, then the entries of the command line. */
 export function hostsText(fallback: string | undefined, lines: readonly string[]): string {
-  const base = fallback ?? '#created by rkt stage0\n127.0.0.1 localhost localhost.localdomain\n'
+  const base = fallback ?? '#created by rkt stage0\n127.0.0.1 localhost localhost.localdomain'
   return `${base}\n\n# Added by rkt run --hosts-entry\n${lines.join('\n')}\n`
 }
