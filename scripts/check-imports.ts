@@ -11,9 +11,9 @@ export type ImportGraph = ReadonlyMap<string, readonly string[]>
 /** From the bottom up: a room may import those before it. Rooms of one line do not know each other, but for `also`. */
 const layers = [
   ['errors'],
-  ['diagnostics', 'native', 'appc', 'config'],
-  ['store', 'trust'],
-  ['treestore'],
+  ['diagnostics', 'native', 'appc', 'config', 'http'],
+  ['oci', 'store', 'trust'],
+  ['registry', 'treestore'],
   ['image'],
   ['stage1'],
   ['pod'],
