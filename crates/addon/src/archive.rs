@@ -6,7 +6,7 @@
 use crate::failure::{NativeFailure, Outcome, outcome};
 use crate::sys;
 use archive::{Error, RenderRequest, RenderSource, Shift, TreeStats};
-use napi::bindgen_prelude::{Buffer, Null, Object, ToNapiValue};
+use napi::bindgen_prelude::{Buffer, Either, Null, Object, ToNapiValue};
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
 use std::any::Any;
@@ -63,8 +63,8 @@ pub struct Source {
     pub blob: String,
     /// Its hex SHA-512, or 64 digits of it.
     pub sha512: String,
-    /// Its own whitelist.
-    pub own: Option<Vec<String>>,
+    /// Its own whitelist. In a field `Option` stands for what is undefined, not for null.
+    pub own: Either<Vec<String>, Null>,
     /// Those of its ancestors.
     pub inherited: Vec<Vec<String>>,
 }
@@ -77,7 +77,7 @@ pub struct Request {
     /// An empty directory.
     pub target: String,
     /// How owners change.
-    pub shift: Option<IdShift>,
+    pub shift: Either<IdShift, Null>,
 }
 
 /// An extended attribute.
@@ -106,10 +106,17 @@ impl From<Request> for RenderRequest {
         let images = request.images.into_iter().map(|source| RenderSource {
             blob: source.blob.into(),
             sha512: source.sha512,
-            own: source.own,
+            own: present(source.own),
             inherited: source.inherited,
         });
-        Self { images: images.collect(), target: request.target.into(), shift: request.shift.map(Shift::from) }
+        Self { images: images.collect(), target: request.target.into(), shift: present(request.shift).map(Shift::from) }
+    }
+}
+
+fn present<T>(value: Either<T, Null>) -> Option<T> {
+    match value {
+        Either::A(value) => Some(value),
+        Either::B(Null) => None,
     }
 }
 
