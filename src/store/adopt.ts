@@ -2,11 +2,11 @@ import {existsSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writ
 import {join} from 'node:path'
 import {lenientImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {FileLock} from '../native/index.ts'
 import {ensureDirectory, FILE_MODE, isReadOnlyFailure, namesIn, syncDirectory} from './files.ts'
 import {type ImageKey, isImageKey} from './image-key.ts'
 import {placeName} from './import-image.ts'
 import type {Layout} from './layout.ts'
+import {lockStore} from './locks.ts'
 import {encodeSidecar, type Sidecar} from './sidecar.ts'
 
 /** Whether this is the store of an rkt 1.x: blobs, and no sidecars. */
@@ -20,10 +20,7 @@ export function needsAdoption(layout: Layout): boolean {
  */
 export function adopt(layout: Layout): void {
   try {
-    using lock = FileLock.tryAcquire(layout.cas, 'exclusive')
-    if (lock === null) {
-      throw new RktError('RKT_LOCKED', `cannot adopt the store ${layout.cas}: it is in use`, {cause: new Error('file already locked')})
-    }
+    using _lock = lockStore(layout.cas, 'exclusive')
     if (!needsAdoption(layout)) return
     const staging = join(layout.cas, 'image.new')
     rmSync(staging, {force: true, recursive: true})

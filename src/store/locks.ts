@@ -1,3 +1,4 @@
+import {RktError} from '../errors.ts'
 import {FileLock} from '../native/index.ts'
 import {errnoOf} from './files.ts'
 import type {ImageKey} from './image-key.ts'
@@ -21,4 +22,17 @@ export async function lockFile(path: string, mode: 'shared' | 'exclusive'): Prom
       if (errnoOf(cause) !== 'ENOENT' || attempt === 3) throw error
     }
   }
+}
+
+/** How long opening a store waits for its take-over from rkt 1.x by another process. */
+const STORE_TIMEOUT_MS = 10_000
+
+/** The lock on the whole store. Opening one does not wait for anything else, so it may block. */
+export function lockStore(cas: string, mode: 'shared' | 'exclusive'): FileLock {
+  const pause = new Int32Array(new SharedArrayBuffer(4))
+  for (const deadline = performance.now() + STORE_TIMEOUT_MS; performance.now() < deadline; Atomics.wait(pause, 0, 0, 20)) {
+    const lock = FileLock.tryAcquire(cas, mode)
+    if (lock !== null) return lock
+  }
+  throw new RktError('RKT_LOCKED', `cannot open store: ${cas} is in use`, {cause: new Error('file already locked')})
 }

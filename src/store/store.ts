@@ -1,14 +1,14 @@
 import {closeSync, existsSync, openSync, readFileSync, utimesSync, writeSync} from 'node:fs'
 import {type ImageManifest, type Label, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {FileLock, native, systemError, unwrap} from '../native/index.ts'
+import {type FileLock, native, systemError, unwrap} from '../native/index.ts'
 import {adopt, needsAdoption} from './adopt.ts'
 import {ensureDirectory, errnoOf, isReadOnlyFailure, replaceFile} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {type ImportOptions, importImage} from './import-image.ts'
 import {type Layout, layoutOf} from './layout.ts'
-import {lockImage} from './locks.ts'
+import {lockImage, lockStore} from './locks.ts'
 import {findByName, resolveKey} from './look-up.ts'
 import {type Remote, readRemote, writeRemote} from './remote.ts'
 import {removeImage, sweep} from './remove-image.ts'
@@ -200,11 +200,7 @@ export class Store implements Disposable {
   }
 
   #hold(): void {
-    if (this.#lock !== null) return
-    this.#lock = FileLock.tryAcquire(this.casDir, 'shared')
-    if (this.#lock === null) {
-      throw new RktError('RKT_LOCKED', `cannot open store: ${this.casDir} is being migrated`, {cause: new Error('file already locked')})
-    }
+    this.#lock ??= lockStore(this.casDir, 'shared')
   }
 }
 
