@@ -125,6 +125,18 @@ async function refuseAmbiguity(doors: readonly string[]): Promise<void> {
   }
 }
 
+/** One package as a file, with the names that it has in Node: of a CommonJS package esbuild alone would export the default only. */
+async function vendor(name: string): Promise<void> {
+  const names = Object.keys((await import(name)) as object).filter((key) => key !== 'module.exports')
+  const contents = `export {${names.join(', ')}} from ${JSON.stringify(name)}`
+  await build({
+    ...settings,
+    banner,
+    entryNames: `vendor/${name}`,
+    stdin: {contents, loader: 'js', resolveDir: root, sourcefile: `${name}.js`},
+  })
+}
+
 /** In place of src/cli/catalog.ts: the same catalog, without loading a command to know it. */
 const generatedCatalog: Plugin = {
   name: 'generated-catalog',
@@ -203,7 +215,7 @@ await Promise.all([
   }),
   ...files.map(({id, path}) => bundleCommand(id, path)),
 ])
-await Promise.all([...vendored].map((name) => build({...settings, banner, entryPoints: [{in: name, out: `vendor/${name}`}]})))
+await Promise.all([...vendored].map(vendor))
 // The store's index is SQLite as WebAssembly.
 copyFileSync(join(root, 'node_modules/sql.js/dist/sql-wasm.wasm'), join(dist, 'sql-wasm.wasm'))
 emitTypes()
