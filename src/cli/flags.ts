@@ -18,8 +18,6 @@ interface FlagBase {
   readonly char?: 'h'
   /** Still works, is hidden, and says `Flag --NAME has been deprecated, TEXT`. */
   readonly deprecated?: {readonly message: string}
-  /** What the option is when it was not given. */
-  readonly default?: unknown
   /** The default as the help shows it behind `--NAME=`. */
   readonly defaultText: string
   /** What a bare `--NAME` stands for; an option that has it takes a value only behind `=`. */
@@ -41,12 +39,27 @@ interface FlagBase {
 
 export type FlagSpec = FlagBase &
   (
-    | {readonly type: 'boolean'; readonly allowNo: boolean; parse(input: boolean): Promise<boolean>}
-    | {readonly type: 'option'; readonly multiple: boolean; readonly input: string[]; parse(input: string): Promise<unknown>}
+    | {
+        readonly type: 'boolean'
+        readonly allowNo: boolean
+        /** What the option is when it was not given. */
+        readonly default?: boolean
+        parse(input: boolean): Promise<boolean>
+      }
+    | {
+        readonly type: 'option'
+        readonly multiple: boolean
+        readonly input: string[]
+        readonly default?: unknown
+        parse(input: string): Promise<unknown>
+      }
   )
 
 /** An option whose value is a `T`; `P` says whether it belongs to an image. */
 export type Flag<T = unknown, P extends PerImage = PerImage> = FlagSpec & {readonly perImage: P; readonly [valueType]?: T}
+
+/** An option that takes a value, always or perhaps. */
+export type OptionFlag<T = unknown, P extends PerImage = PerImage> = Flag<T, P> & {readonly type: 'option'}
 
 export type FlagInput = Readonly<Record<string, Flag>>
 
@@ -87,7 +100,7 @@ interface OptionShape {
   read(text: string, earlier: readonly unknown[]): unknown
 }
 
-function common(options: FlagOptions, shape: OptionShape): FlagBase {
+function common(options: FlagOptions, shape: OptionShape): FlagBase & {readonly default?: unknown} {
   const {completes, deprecated, description, hidden = false, mustFollow, perImage = false, values} = options
   return {
     collects: shape.collects,
@@ -108,14 +121,14 @@ function common(options: FlagOptions, shape: OptionShape): FlagBase {
 }
 
 // The phantom value type has no run-time side, so what a constructor built is named by its caller's return type.
-function option<T, P extends PerImage>(options: FlagOptions, shape: OptionShape): Flag<T, P> {
+function option<T, P extends PerImage>(options: FlagOptions, shape: OptionShape): OptionFlag<T, P> {
   return {
     ...common(options, shape),
     input: [],
     multiple: shape.collects !== 'last',
     parse: async (input: string) => shape.read(input, []),
     type: 'option',
-  } as FlagSpec as Flag<T, P>
+  } as FlagSpec as OptionFlag<T, P>
 }
 
 const quoted = (text: string) => JSON.stringify(text)
@@ -137,7 +150,7 @@ export const Flags = {
   /** Any text. With `multiple` each occurrence adds one value, commas and all. */
   string<const O extends FlagOptions & {readonly default?: string; readonly multiple?: boolean}>(
     options: O,
-  ): Flag<ValueOf<O, string>, PerImageOf<O>> {
+  ): OptionFlag<ValueOf<O, string>, PerImageOf<O>> {
     return option(options, {
       collects: options.multiple ? 'each' : 'last',
       default: options.default,
@@ -148,7 +161,7 @@ export const Flags = {
 
   integer<const O extends FlagOptions & {readonly default?: number; readonly multiple?: boolean}>(
     options: O,
-  ): Flag<ValueOf<O, number>, PerImageOf<O>> {
+  ): OptionFlag<ValueOf<O, number>, PerImageOf<O>> {
     return option(options, {
       collects: options.multiple ? 'each' : 'last',
       default: options.default,
@@ -158,7 +171,7 @@ export const Flags = {
   },
 
   /** A duration in Go's syntax; its value is in milliseconds. */
-  duration<const O extends FlagOptions & {readonly default?: number}>(options: O): Flag<ValueOf<O, number>, PerImageOf<O>> {
+  duration<const O extends FlagOptions & {readonly default?: number}>(options: O): OptionFlag<ValueOf<O, number>, PerImageOf<O>> {
     return option(options, {
       collects: 'last',
       default: options.default,
@@ -170,7 +183,7 @@ export const Flags = {
   /** Commas and repetition both add values; `parse` reads one of them, knowing those before it. */
   list<const O extends FlagOptions & {readonly parse?: (text: string, earlier: never) => unknown}>(
     options: O,
-  ): Flag<readonly (O extends {parse: (text: string, earlier: never) => infer V} ? V : string)[], PerImageOf<O>> {
+  ): OptionFlag<readonly (O extends {parse: (text: string, earlier: never) => infer V} ? V : string)[], PerImageOf<O>> {
     const parse: ((text: string, earlier: never) => unknown) | undefined = options.parse
     return option(options, {
       collects: 'all',
@@ -186,7 +199,7 @@ export const Flags = {
   /** A comma list of words from a closed set, each at most once; the last occurrence of the option replaces earlier ones. */
   options<const V extends string, const P extends PerImage = false>(
     options: FlagOptions & {readonly values: readonly V[]; readonly default: readonly V[]; readonly perImage?: P},
-  ): Flag<readonly V[], P> {
+  ): OptionFlag<readonly V[], P> {
     const {values} = options
     return option(options, {
       collects: 'last',
@@ -207,7 +220,7 @@ export const Flags = {
   /** An option whose value is optional: bare, it stands for `bare`; a value follows only behind `=`. With `list`, commas and repetition add. */
   optional<const O extends FlagOptions & {readonly bare: string; readonly default?: string; readonly list?: boolean}>(
     options: O,
-  ): Flag<O extends {list: true} ? readonly string[] | undefined : ValueOf<O, string>, PerImageOf<O>> {
+  ): OptionFlag<O extends {list: true} ? readonly string[] | undefined : ValueOf<O, string>, PerImageOf<O>> {
     return option(options, {
       bare: options.bare,
       collects: options.list ? 'all' : 'last',
@@ -225,7 +238,7 @@ export const Flags = {
       readonly multiple?: boolean
       readonly parse: (text: string, earlier: never) => unknown
     },
-  >(options: O): Flag<ValueOf<O, ReturnType<O['parse']>>, PerImageOf<O>> {
+  >(options: O): OptionFlag<ValueOf<O, ReturnType<O['parse']>>, PerImageOf<O>> {
     const parse: (text: string, earlier: never) => unknown = options.parse
     return option(options, {
       collects: options.multiple ? 'each' : 'last',
