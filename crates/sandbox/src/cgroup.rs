@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// Controllers of version 1 in whose hierarchies a pod gets a cgroup.
 const WANTED: [&str; 8] = ["memory", "cpu", "cpuacct", "pids", "freezer", "devices", "blkio", "name=systemd"];
 
+/// Controllers of version 2 that a pod's cgroups get.
+const WANTED_UNIFIED: [&str; 4] = ["cpu", "io", "memory", "pids"];
+
 /// One mounted hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hierarchy {
@@ -47,7 +50,8 @@ pub fn discover(cgroup: &str, mountinfo: &str, controllers_of: impl Fn(&Path) ->
         });
         let Some(own) = place else { continue };
         let controllers = if unified {
-            controllers_of(&own.join("cgroup.controllers")).split_whitespace().map(str::to_owned).collect()
+            let available = controllers_of(&own.join("cgroup.controllers"));
+            available.split_whitespace().filter(|name| WANTED_UNIFIED.contains(name)).map(str::to_owned).collect()
         } else {
             controllers
         };
@@ -205,7 +209,7 @@ mod tests {
     fn each_hierarchy_is_found_where_our_own_cgroup_can_be_seen() {
         let cgroup = "9:name=systemd:/user/1\n4:memory:/some/where\n3:net_cls:/\n2:cpuset:/\n1:cpu,cpuacct:/\n0::/\n";
 
-        let found = discover(cgroup, MOUNTINFO, |_| "io\n".to_owned());
+        let found = discover(cgroup, MOUNTINFO, |_| "hugetlb io\n".to_owned());
 
         let places: Vec<_> = found.iter().map(|one| (one.controllers.join(","), one.own.to_str().unwrap())).collect();
         assert_eq!(

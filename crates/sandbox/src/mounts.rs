@@ -22,6 +22,8 @@ pub const MASKS: &str = "/rkt/masks";
 pub fn filesystem(kind: &str, options: &[(&str, &str)], allow: Allow, read_only: bool) -> Result<OwnedFd> {
     let failed = || format!("mount {kind}");
     let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).context(failed)?;
+    // What /proc/mounts shows first.
+    fsconfig_set_string(&context, "source", kind).context(failed)?;
     for &(key, value) in options {
         fsconfig_set_string(&context, key, value).context(failed)?;
     }

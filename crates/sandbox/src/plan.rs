@@ -78,6 +78,8 @@ pub struct Cgroups {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CgroupPlace {
+    /// Whether it is the version 2 hierarchy.
+    pub unified: bool,
     /// Its controllers.
     pub controllers: Vec<String>,
     /// The pod's directory.

@@ -23,7 +23,6 @@ pub struct Streams<'a> {
 /// What pid 1 hands to the process of an app.
 pub struct Launch<'a> {
     pub app: &'a App,
-    pub stage1: &'a Root,
     /// One a mount of the app: the host's trees, taken while they could be seen.
     pub taken: Vec<Option<OwnedFd>>,
     pub streams: Streams<'a>,
@@ -69,19 +68,22 @@ enum Outcome {
 }
 
 fn start(launch: Launch<'_>) -> Result<Outcome> {
-    let Launch { app, stage1, taken, streams, cgroups, inherited, report: _report } = launch;
-    for procs in cgroups {
-        rustix::io::write(procs, b"0").context(|| "enter the app's cgroup")?;
-    }
+    let Launch { app, taken, streams, cgroups, inherited, report: _report } = launch;
     new_session(&streams)?;
+    // Opened here: descriptors of pid 1 mean mounts of its mount namespace, of which this process has a copy.
+    let stage1 = Root::open_at("/")?;
     let root = mounts::attach_root(&app.root, false)?;
     for (mount, taken) in app.mounts.iter().zip(taken) {
-        mounts::perform(&root, stage1, mount, taken)?;
+        mounts::perform(&root, &stage1, mount, taken)?;
     }
     for (path, mode) in &app.directories {
         make_directory(&root, path, *mode)?;
     }
     mounts::enter_root(&root)?;
+    // After the devices were made: the cgroup forbids to make others.
+    for procs in cgroups {
+        rustix::io::write(procs, b"0").context(|| "enter the app's cgroup")?;
+    }
     if app.read_only_root {
         sys::mount_setattr(root.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, false).context(|| "make the root read-only")?;
     }

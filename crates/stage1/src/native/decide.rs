@@ -199,7 +199,13 @@ fn cgroups(pod: &Pod, uuid: &str, hierarchies: &[Hierarchy]) -> Cgroups {
         }
         cgroups.hierarchies.push(CgroupPlace {
             controllers: hierarchy.controllers.clone(),
-            supervisor: if hierarchy.unified { directory.join("init.scope") } else { directory.clone() },
+            unified: hierarchy.unified,
+            // Version 2 allows no processes beside cgroups that controllers are passed down to.
+            supervisor: if hierarchy.unified && !hierarchy.controllers.is_empty() {
+                directory.join("init.scope")
+            } else {
+                directory.clone()
+            },
             pod: directory,
             apps: pod.apps.iter().map(|app| slice.join(format!("{}.service", app.name()))).collect(),
         });
@@ -378,10 +384,10 @@ fn cgroup_values(
     let mut add = |controller: &str, file: &str, text: String| {
         values.push(CgroupValue { controller: controller.to_owned(), file: file.to_owned(), text });
     };
-    // Whether the controller is there, and whether in version 2, whose places have a leaf for pid 1.
+    // Whether the controller is there, and whether in version 2.
     let version_2 = |controller: &str| {
         let place = cgroups.hierarchies.iter().find(|place| place.controllers.iter().any(|name| name == controller));
-        place.map(|place| place.supervisor != place.pod)
+        place.map(|place| place.unified)
     };
     let mut skipped = |name: &str| {
         warnings.push(format!("resource/{name} isolator set but support disabled in the kernel, skipping"))

@@ -351,7 +351,6 @@ impl<'a> Init<'a> {
         };
         let launch = Launch {
             app,
-            stage1: &self.stage1,
             taken: std::mem::take(&mut state.taken),
             streams,
             cgroups: &state.cgroups,
