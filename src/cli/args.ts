@@ -1,6 +1,6 @@
 /** Declarations of positional words; valid oclif arg definitions. */
 
-declare const valueType: unique symbol
+export declare const valueType: unique symbol
 
 export interface Arg<T = unknown> {
   readonly name: string

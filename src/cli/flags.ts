@@ -6,12 +6,12 @@
 import {parseBoolean, parseInteger} from './argv/values.ts'
 import {formatDuration, parseDuration} from './duration.ts'
 
-declare const valueType: unique symbol
+export declare const valueType: unique symbol
 
 /** To which images an option belongs: `true` to the one before it; `'or-pod'` also to none, when it stands before all of them. */
 export type PerImage = boolean | 'or-pod'
 
-interface FlagBase {
+export interface FlagBase {
   readonly name: string
   readonly description: string
   readonly hidden: boolean
