@@ -1,4 +1,4 @@
-import {closeSync, createWriteStream, openSync} from 'node:fs'
+import {closeSync, openSync} from 'node:fs'
 import type {IncomingMessage} from 'node:http'
 import {pipeline} from 'node:stream/promises'
 import {RktError} from '../errors.ts'
@@ -7,6 +7,7 @@ import type {ImageKey, Remote} from '../store/index.ts'
 import {maxAgeOf} from './cache-control.ts'
 import {authorizationFrom} from './credentials.ts'
 import {importFrom} from './dependencies.ts'
+import {DescriptorSink} from './descriptor-streams.ts'
 import {httpGet, redactUrl} from './http-get.ts'
 import type {FindImageOptions, ImagePorts} from './ports.ts'
 import {progressOf} from './progress.ts'
@@ -83,15 +84,15 @@ async function download(response: IncomingMessage, fd: number, shown: string, {p
   }
   const length = response.headers['content-length']
   const total = length === undefined ? null : Number(length)
-  const sink = createWriteStream('', {autoClose: false, fd})
+  const sink = new DescriptorSink(fd)
   try {
     if (progress === undefined) await pipeline(response, sink)
     else await pipeline(response, progressOf('ACI', total, progress), sink)
   } catch (cause) {
     throw new RktError('RKT_FETCH_FAILED', `failed to download ${JSON.stringify(shown)}`, {cause})
   }
-  if (total !== null && sink.bytesWritten !== total) {
-    const cause = new Error(`the server announced ${total} bytes and sent ${sink.bytesWritten}`)
+  if (total !== null && sink.bytes !== total) {
+    const cause = new Error(`the server announced ${total} bytes and sent ${sink.bytes}`)
     throw new RktError('RKT_FETCH_FAILED', `failed to download ${JSON.stringify(shown)}`, {cause})
   }
 }

@@ -3,7 +3,7 @@ import {randomUUID} from 'node:crypto'
 import {chmodSync, closeSync, existsSync, linkSync, openSync, realpathSync, renameSync, rmSync} from 'node:fs'
 import {basename, dirname, join, resolve} from 'node:path'
 import {RktError} from '../errors.ts'
-import {native, systemError, unwrap} from '../native/index.ts'
+import {native, SystemError, systemError, unwrap} from '../native/index.ts'
 import {errnoOf} from '../store/index.ts'
 
 const FILE_MODE = 0o644
@@ -24,7 +24,7 @@ export async function writeOutputFile(path: string, overwrite: boolean, write: (
     if (overwrite) renameSync(temporary, path)
     else linkSync(temporary, path)
   } catch (error) {
-    throw errnoOf(error) === 'EEXIST' ? fileExists() : systemError('write', path, error)
+    throw errnoOf(error) === 'EEXIST' ? fileExists() : named(path, error)
   } finally {
     closeSync(fd)
     rmSync(temporary, {force: true})
@@ -45,8 +45,13 @@ export async function writeOutputDirectory(path: string, overwrite: boolean, fil
     renameSync(temporary, target)
   } catch (error) {
     unwrap(await native().removeTree(temporary))
-    throw systemError('write', target, error)
+    throw named(target, error)
   }
+}
+
+/** A failure that names what it was about, which is the output where nothing else is said. */
+function named(path: string, error: unknown): Error {
+  return error instanceof SystemError || error instanceof RktError ? error : systemError('write', path, error)
 }
 
 function besides(path: string): string {

@@ -1,10 +1,11 @@
-import {closeSync, constants, createReadStream, createWriteStream, fstatSync, openSync, readFileSync} from 'node:fs'
+import {closeSync, constants, fstatSync, openSync, readFileSync} from 'node:fs'
 import type {Readable} from 'node:stream'
 import {pipeline} from 'node:stream/promises'
 import {createGzip} from 'node:zlib'
 import type {Header, Pack} from 'tar-stream'
 import {RktError} from '../errors.ts'
 import {native, systemError, unwrap} from '../native/index.ts'
+import {DescriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputFile} from './output.ts'
 import {paxHeader} from './pax-header.ts'
 import {type TreeEntry, treeEntries} from './tree-entries.ts'
@@ -39,7 +40,7 @@ const NOT_ZERO = 0o10000
 export async function packAci(options: PackOptions, output: number): Promise<void> {
   const {pack: openPack} = await import('tar-stream')
   const pack = openPack()
-  const sink = createWriteStream('', {autoClose: false, fd: output})
+  const sink = new DescriptorSink(output)
   const stream = pack as unknown as Readable
   const written = options.compress ? pipeline(stream, createGzip(), sink) : pipeline(stream, sink)
   await Promise.all([fill(pack, options), written])
@@ -93,8 +94,7 @@ function addEntry(pack: Pack, header: EntryHeader, content?: Buffer): Promise<vo
 
 async function addStream(pack: Pack, header: EntryHeader, fd: number): Promise<void> {
   // never more than the header says: the file may grow meanwhile; when it shrinks, tar-stream refuses
-  const end = (header.size ?? 0) - 1
-  await pipeline(createReadStream('', {autoClose: false, end, fd, start: 0}), pack.entry(header) as unknown as NodeJS.WritableStream)
+  await pipeline(readDescriptor(fd, header.size ?? 0), pack.entry(header) as unknown as NodeJS.WritableStream)
 }
 
 /** Opens the file that was looked at, and no other that has taken its name meanwhile. */

@@ -1,11 +1,12 @@
 /** Images of the store as files and directories of the user. */
-import {chmodSync, closeSync, createReadStream, createWriteStream, mkdirSync, openSync, writeFileSync} from 'node:fs'
+import {chmodSync, closeSync, mkdirSync, openSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {pipeline} from 'node:stream/promises'
 import {encodeImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {native, unwrap} from '../native/index.ts'
 import type {ImageKey, Store} from '../store/index.ts'
+import {DescriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputDirectory, writeOutputFile} from './output.ts'
 import type {ImagePorts} from './ports.ts'
 
@@ -19,7 +20,12 @@ export interface CopyOptions {
 export async function exportImage(store: Store, key: ImageKey, path: string, overwrite: boolean): Promise<void> {
   using _lock = await store.lock(key, 'shared')
   await writeOutputFile(path, overwrite, async (fd) => {
-    await pipeline(createReadStream(store.blobPath(key)), createWriteStream('', {autoClose: false, fd}))
+    const source = openSync(store.blobPath(key), 'r')
+    try {
+      await pipeline(readDescriptor(source), new DescriptorSink(fd))
+    } finally {
+      closeSync(source)
+    }
   })
   store.touch(key)
 }
