@@ -54,6 +54,7 @@ type SetLowers = fn(&OwnedFd, &[&Path], &mut Vec<OwnedFd>) -> Result<(), Overlay
 
 fn try_mount(layers: &Layers<'_>, set_lowers: SetLowers) -> Result<OwnedFd, OverlayError> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| failure("open overlay", errno))?;
+    set(&context, "source", Path::new("overlay"))?; // what /proc/mounts shows
     let mut held = Vec::new();
     set_lowers(&context, &layers.lowers, &mut held)?;
     if let Some((upper, work)) = layers.writable {
