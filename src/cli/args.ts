@@ -1,14 +1,12 @@
 /** Declarations of positional words; valid oclif arg definitions. */
 
-export declare const valueType: unique symbol
-
 export interface Arg<T = unknown> {
   readonly name: string
   readonly description: string
   readonly required: boolean
   readonly input: string[]
   parse(input: string): Promise<string>
-  readonly [valueType]?: T
+  readonly '~value'?: T
 }
 
 export type ArgInput = Readonly<Record<string, Arg>>

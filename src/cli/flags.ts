@@ -6,8 +6,6 @@
 import {parseBoolean, parseInteger} from './argv/values.ts'
 import {formatDuration, parseDuration} from './duration.ts'
 
-export declare const valueType: unique symbol
-
 /** To which images an option belongs: `true` to the one before it; `'or-pod'` also to none, when it stands before all of them. */
 export type PerImage = boolean | 'or-pod'
 
@@ -55,8 +53,8 @@ export type FlagSpec = FlagBase &
       }
   )
 
-/** An option whose value is a `T`; `P` says whether it belongs to an image. */
-export type Flag<T = unknown, P extends PerImage = PerImage> = FlagSpec & {readonly perImage: P; readonly [valueType]?: T}
+/** An option whose value is a `T` (`~value` carries it, for the type checker only); `P` says whether it belongs to an image. */
+export type Flag<T = unknown, P extends PerImage = PerImage> = FlagSpec & {readonly perImage: P; readonly '~value'?: T}
 
 /** An option that takes a value, always or perhaps. */
 export type OptionFlag<T = unknown, P extends PerImage = PerImage> = Flag<T, P> & {readonly type: 'option'}
