@@ -25,7 +25,12 @@ export async function buildImage(directory: string, output: string, options: Bui
     if (name !== 'manifest' && name !== 'rootfs') throw invalid(layout, `unrecognized file path in layout: ${JSON.stringify(name)}`)
   }
   if (!lstatSync(join(layout, 'rootfs'), {throwIfNoEntry: false})?.isDirectory()) throw invalid(layout, 'no rootfs directory')
-  await writeAci(resolve(output), {...options, manifest, rootfs: join(layout, 'rootfs')})
+  try {
+    await writeAci(resolve(output), {...options, manifest, rootfs: join(layout, 'rootfs')})
+  } catch (error) {
+    if (!(error instanceof RktError) || error.code !== 'RKT_FILE_EXISTS') throw error
+    throw new RktError(error.code, `output ACI file ${output} exists (try --overwrite)`)
+  }
 }
 
 function readManifest(layout: string): Buffer {

@@ -1,5 +1,5 @@
 import {closeSync, fstatSync, openSync} from 'node:fs'
-import {RktError} from '../errors.ts'
+import {type ErrorCode, RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
 import type {ImageKey} from '../store/index.ts'
 import {importFrom} from './dependencies.ts'
@@ -20,22 +20,18 @@ export async function importFile(ports: ImagePorts, path: string, options: FindI
 }
 
 function checkSignature(path: string, given: string | undefined): void {
-  closeSync(open(given ?? `${path.replace(/\.aci$/, '')}.aci.asc`, 'error opening signature file'))
+  closeSync(open(given ?? `${path.replace(/\.aci$/, '')}.aci.asc`, 'error opening signature file', 'RKT_SIGNATURE_MISSING'))
   closeSync(open(path, 'error opening ACI file'))
   throw refuseUnverifiable(path)
 }
 
-function open(path: string, message: string): number {
+function open(path: string, message: string, code: ErrorCode = 'RKT_IMAGE_UNREADABLE'): number {
   try {
     const fd = openSync(path, 'r')
     if (!fstatSync(fd).isDirectory()) return fd
     closeSync(fd)
     throw new Error(`read ${path}: is a directory`)
   } catch (error) {
-    const hint = message.includes('signature') ? 'To take the image without a signature, use --insecure-options=image.' : undefined
-    throw new RktError(hint === undefined ? 'RKT_IMAGE_UNREADABLE' : 'RKT_SIGNATURE_MISSING', message, {
-      cause: systemError('open', path, error),
-      hint,
-    })
+    throw new RktError(code, message, {cause: systemError('open', path, error)})
   }
 }

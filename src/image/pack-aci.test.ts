@@ -150,7 +150,7 @@ test('a build that fails leaves the old archive and nothing else', async () => {
   writeFileSync(tree.output, 'old')
   const options = {compress: true, overwrite: true, ownerRoot: false, timestamp: undefined}
   await assert.rejects(buildImage(tree.layout, tree.output, {...options, overwrite: false}), {
-    message: 'output ACI file exists (try --overwrite)',
+    message: `output ACI file ${tree.output} exists (try --overwrite)`,
   })
   await assert.rejects(buildImage(tree.layout, join(tree.dir, 'out.tar'), options), {message: /extension must be .aci/})
   writeFileSync(join(tree.layout, 'more'), '')

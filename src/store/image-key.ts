@@ -30,7 +30,7 @@ export function looksLikeImageId(text: string): boolean {
 export function keyPrefix(text: string): string | null {
   if (!text.startsWith(PREFIX)) throw new RktError('RKT_IMAGE_ID_INVALID', 'wrong key prefix')
   if (text.length < PREFIX.length + 2) {
-    throw new RktError('RKT_IMAGE_ID_INVALID', 'image ID too short', {hint: 'Give at least two hex digits after "sha512-".'})
+    throw new RktError('RKT_IMAGE_ID_INVALID', 'image ID too short')
   }
   const cut = text.slice(0, KEY_LENGTH)
   return PREFIX_OF_KEY.test(cut) ? cut : null
