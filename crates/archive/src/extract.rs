@@ -76,7 +76,9 @@ pub fn extract(blob: &Path, sha512: &str, target: &Path, rootfs_only: bool) -> R
         stats.bytes += manifest.len() as u64;
     }
     if !rootfs_only {
-        stats.entries += 1;
+        let own = fs::fstat(&target).map_err(io_error(failed))?.st_size;
+        stats.entries += 1; // rootfs itself
+        stats.bytes += u64::try_from(own).unwrap_or(0);
     }
     Ok(stats)
 }

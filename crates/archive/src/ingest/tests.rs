@@ -1,7 +1,7 @@
 use std::io::{Seek, SeekFrom as At, Write};
 
 use super::*;
-use crate::testing::{Random, Scratch, Tar, bzip2, gzip, sha512, xz, zstd};
+use crate::testing::{Random, Scratch, Tar, bzip2, gzip, is_root, sha512, xz, zstd};
 
 fn file_with(scratch: &Scratch, bytes: &[u8]) -> File {
     File::open(scratch.blob("source", bytes).0).unwrap()
@@ -132,4 +132,49 @@ fn a_missing_directory_is_named() {
     let error = ingest(file_with(&scratch, &aci()), &scratch.path().join("absent")).unwrap_err();
     assert_eq!((error.code(), error.errno()), ("RKT_IO", 2));
     assert!(error.to_string().contains("absent"), "{error}");
+}
+
+/// On a tmpfs of 1 MiB in a mount namespace of its own.
+#[test]
+fn a_full_disk_is_called_so_and_nothing_stays_on_it() {
+    const NAME: &str = "ingest::tests::a_full_disk_is_called_so_and_nothing_stays_on_it";
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let small = scratch.dir("small");
+    if let Some(small) = std::env::var_os("RKT_TEST_SMALL") {
+        let bytes = Tar::aci().file("rootfs/data", &vec![7; 4 << 20]).end();
+        let error = ingest(file_with(&scratch, &gzip(&bytes)), Path::new(&small)).unwrap_err();
+        let files = std::fs::read_dir(&small).unwrap().count();
+        let blocks = rustix::fs::statvfs(&small).unwrap();
+        let used = blocks.f_blocks - blocks.f_bfree;
+        println!(
+            "[{} {} {error}: {}, {files} files, {used} blocks]",
+            error.code(),
+            error.errno(),
+            error.cause().unwrap()
+        );
+
+        let (blob, sha512) = scratch.blob("blob", &bytes);
+        let images = vec![crate::RenderSource { blob, sha512, own: None, inherited: vec![] }];
+        let error = crate::render(&crate::RenderRequest { images, target: small.into(), shift: None }).unwrap_err();
+        println!("[{} {error}]", error.code());
+        return;
+    }
+    let script =
+        format!("mount -t tmpfs -o size=1m none {} && exec \"$0\" --exact --nocapture {NAME}", small.display());
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .env("RKT_TEST_SMALL", &small)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let imported = format!(
+        "[RKT_NO_SPACE 28 cannot write the image in {}: no space left on device, 0 files, 0 blocks]",
+        small.display()
+    );
+    assert!(text.contains(&imported), "{text} {}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("[RKT_NO_SPACE cannot write \"rootfs/data\"]"), "{text}");
 }

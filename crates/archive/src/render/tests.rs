@@ -359,7 +359,7 @@ fn extracting_gives_manifest_and_rootfs_or_what_is_in_it() {
     let stats = crate::extract(&blob, &sha512, &whole, false).unwrap();
     assert_eq!(std::fs::read(whole.join("manifest")).unwrap(), br#"{"acKind":"ImageManifest"}"#);
     assert_eq!(std::fs::read(whole.join("rootfs/h")).unwrap(), b"content");
-    assert_eq!(stats.entries, 4);
+    assert_eq!((stats.entries, stats), (4, tree_stats(&whole).unwrap()));
     let inner = scratch.dir("inner");
     crate::extract(&blob, &sha512, &inner, true).unwrap();
     assert_eq!(std::fs::read(inner.join("f")).unwrap(), b"content");
