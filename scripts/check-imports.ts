@@ -13,7 +13,7 @@ const layers = [
   ['errors'],
   ['diagnostics', 'native', 'appc', 'config', 'http'],
   ['oci', 'store', 'trust'],
-  ['registry', 'treestore'],
+  ['discovery', 'registry', 'treestore'],
   ['image'],
   ['stage1'],
   ['pod'],
