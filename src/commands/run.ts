@@ -46,7 +46,7 @@ End the image arguments with a lone "---" to resume argument parsing.`
       note: (line) => this.note(line),
       ...(file !== undefined && {created: ({uuid}) => saveUuid(file, uuid)}),
     })
-    const launch = await orRemoved(engine, pod, async () => setUpPod(engine, pod, prepared, options))
+    const launch = await orRemoved(engine, pod, () => setUpPod(engine, pod, prepared, options))
     await becomePod(engine, pod, launch)
   }
 

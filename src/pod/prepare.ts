@@ -1,6 +1,6 @@
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {encodePodManifest, type ImageManifest, type PodManifest, parseImageManifest} from '../appc/index.ts'
+import {encodeImageManifest, encodePodManifest, type ImageManifest, type PodManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {native, unwrap} from '../native/index.ts'
 import type {ImageKey} from '../store/index.ts'
@@ -55,7 +55,7 @@ export async function preparePod(
   const images: ReadyImage[] = []
   for (const key of request.images) {
     debug('stage0', `Loading image ${key}`)
-    images.push(request.overlay ? await renderedImage(engine, key) : storedImage(engine, key))
+    images.push(request.overlay ? await renderedImage(engine, key) : await storedImage(engine, key))
   }
   const source = request.manifest(images)
   if (source.manifest.apps.length === 0) throw new RktError('RKT_POD_MANIFEST', 'pod must contain at least one application')
@@ -129,8 +129,10 @@ async function renderedImage({treestore}: PodEngine, key: ImageKey): Promise<Rea
   return {bytes, key, manifest, tree}
 }
 
-function storedImage({store}: PodEngine, key: ImageKey): ReadyImage {
-  return {bytes: store.manifestBytes(key), key, manifest: store.manifest(key)}
+/** An image that is rendered into the pod itself; its manifest comes from the hashed blob as well. */
+async function storedImage({store}: PodEngine, key: ImageKey): Promise<ReadyImage> {
+  const manifest = parseImageManifest(await store.verifiedManifest(key), `the manifest of image ${key}`)
+  return {bytes: Buffer.from(encodeImageManifest(manifest)), key, manifest}
 }
 
 function readManifest(path: string): {bytes: Buffer; manifest: ImageManifest} {

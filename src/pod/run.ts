@@ -32,7 +32,12 @@ export interface Launch {
  * Decides how stage1 is started and writes all that has to be inside the pod's mounts, while the pod is not yet in `run`: one that
  * runs has all of it.
  */
-export function setUpPod(engine: PodEngine, pod: HeldPod<'prepare' | 'prepared'>, prepared: PreparedPod, options: RunOptions): Launch {
+export async function setUpPod(
+  engine: PodEngine,
+  pod: HeldPod<'prepare' | 'prepared'>,
+  prepared: PreparedPod,
+  options: RunOptions,
+): Promise<Launch> {
   const {diagnostics, options: globals, pods, treestore} = engine
   const {manifest, tree} = prepared.stage1
   const home = join(pods.root, 'run', pod.uuid)
@@ -41,6 +46,8 @@ export function setUpPod(engine: PodEngine, pod: HeldPod<'prepare' | 'prepared'>
   const entrypoint = findEntrypoint(manifest, 'run', prepared.overlay ? treestore.rootfsPath(tree) : copied)
   const {warnings, words} = stage1Arguments(pod, prepared, options, globals)
   for (const warning of warnings) diagnostics.note('stage0', warning)
+  // A command that was killed at this point leaves a prepared pod with some of it.
+  if (pod.directory === 'prepared') unwrap(await native().removeTree(join(pod.path, podFiles.overlay)))
   const mounts = prepared.overlay ? writeOverlays(engine, pod, prepared, options, home) : writeCopies(pod, prepared, options)
   diagnostics.debug('stage0', `Wrote filesystem to ${home}`)
   const rootfs = join(home, podFiles.stage1Rootfs)
