@@ -4,6 +4,7 @@
 //! An image of a flavor holds hard links to it. Entrypoints other than `run` are executed on the host from the treestore's copy.
 
 #![cfg_attr(not(test), no_main)]
+#![cfg_attr(test, allow(dead_code, reason = "the entry point is not part of a test executable"))]
 
 mod abi;
 mod fly;
