@@ -28,8 +28,16 @@ const flavors: Step = {
   script: 'scripts/pack-flavors.ts',
 }
 
+const man: Step = {
+  inputs: bundle.inputs,
+  name: 'man',
+  outputs: ['man/rkt.1'],
+  says: 'writing the manual pages ...',
+  script: 'scripts/generate-man.ts',
+}
+
 try {
-  await Promise.all([perform(native).then(() => perform(flavors)), perform(bundle)])
+  await Promise.all([perform(native).then(() => perform(flavors)), perform(bundle).then(() => perform(man))])
 } catch (error) {
   console.error(`build: ${error instanceof Error ? error.message : String(error)}`)
   process.exitCode = 1

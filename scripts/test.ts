@@ -9,7 +9,7 @@
  *   npm test -- --long             the long forms too: more pods, bigger images
  *   npm test -- --bail             stop after the first part that fails
  */
-import {spawn} from 'node:child_process'
+import {type ChildProcess, spawn} from 'node:child_process'
 import {once} from 'node:events'
 import {globSync, mkdtempSync, readFileSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
@@ -35,6 +35,11 @@ const {positionals, values} = parseArgs({
   },
 })
 const env = {...process.env, ...(values.long ? {RKT_TEST_LONG: '1'} : {})}
+let running: ChildProcess | undefined
+process.on('SIGTERM', () => {
+  running?.kill('SIGTERM')
+  process.exitCode = 143
+})
 const enter = [process.execPath, join(checkout, 'test/functional/harness/enter.mjs')]
 
 const wanted =
@@ -89,6 +94,7 @@ async function nodeTest(files: readonly string[], concurrency: number): Promise<
     '--test',
     `--test-concurrency=${concurrency}`,
     '--test-timeout=300000',
+    '--test-force-exit',
     '--test-reporter=spec',
     '--test-reporter-destination=stdout',
     `--test-reporter=${join(checkout, 'scripts/count-reporter.mjs')}`,
@@ -109,6 +115,7 @@ async function nodeTest(files: readonly string[], concurrency: number): Promise<
 /** Runs a command, its output shown and kept. */
 async function output([program = '', ...args]: readonly string[]): Promise<{status: number; text: string}> {
   const child = spawn(program, args, {cwd: checkout, env, stdio: ['ignore', 'pipe', 'inherit']})
+  running = child
   let text = ''
   child.stdout.setEncoding('utf8').on('data', (piece: string) => {
     text += piece

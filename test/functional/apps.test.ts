@@ -106,7 +106,7 @@ test('the devices, links and file systems of the OS specification are there', as
 
   const answer = await inApp(
     host,
-    'for d in null zero full random urandom tty; do stat -c "%n %F %a" /dev/$d; done; readlink /dev/fd /dev/stdin /dev/stdout /dev/stderr; stat -f -c %T /proc /sys /dev/shm | head -1; ls -ld /dev/shm | cut -c1-10; readlink /etc/mtab; echo x > /dev/null && echo writable; test -c /dev/ptmx -o -L /dev/ptmx && echo ptmx',
+    'for d in null zero full random urandom tty; do stat -c "%n %F %a" /dev/$d; done; for l in fd stdin stdout stderr; do readlink /dev/$l; done; stat -f -c %T /proc /sys /dev/shm | head -1; ls -ld /dev/shm | cut -c1-10; readlink /etc/mtab; echo x > /dev/null && echo writable; test -c /dev/ptmx -o -L /dev/ptmx && echo ptmx',
   )
 
   for (const device of ['null', 'zero', 'full', 'random', 'urandom', 'tty'])
@@ -132,7 +132,7 @@ test('/etc/hosts names the pod', async () => {
 test("the caller may not be shown to the app: the host's shadow file and processes are out of reach", async () => {
   await using host = await aHost()
 
-  const answer = await inApp(host, 'cat /proc/1/root/etc/shadow 2>&1; ls /proc | grep -c "^[0-9]"; cat /etc/shadow 2>&1')
+  const answer = await inApp(host, 'cat /proc/1/root/etc/shadow 2>&1; ls /proc | grep -c "^[0-9]"; cat /etc/shadow 2>&1; true')
 
   assert.doesNotMatch(answer, /root:[*!$]/)
 })
@@ -210,7 +210,7 @@ test('what an app writes stays in its pod', async () => {
 
   await inApp(host, 'rm -rf /etc; echo x > /new')
 
-  assert.match(await inApp(host, 'ls /etc/passwd; ls /new 2>&1'), /^\/etc\/passwd\n.*No such file/)
+  assert.match(await inApp(host, 'ls /etc/passwd; ls /new 2>&1; true'), /^\/etc\/passwd\n.*No such file/)
 })
 
 test('an app with a read-only root cannot write it', async () => {
@@ -318,9 +318,9 @@ test('export writes the final state of an app as an image that runs', async () =
     await host.ok(['export', uuid, file])
 
     assert.equal(statSync(file).mode & 0o777, 0o644)
-    assert.equal(await host.refused(['export', uuid, file]), 'export: error building aci: target file exists (try --overwrite)\n')
+    assert.match(await host.refused(['export', uuid, file]), /^export: error building aci: target file exists \(try --overwrite\)\n/)
     assert.match(await host.refused(['export', uuid, host.path('out.tar')]), /extension must be .aci \(given .*out\.tar\)/)
-    const again = await host.ok(['run', '--net=none', file, '--exec=/bin/sh', '--', '-c', 'cat /new; ls /etc/group 2>&1'])
+    const again = await host.ok(['run', '--net=none', file, '--exec=/bin/sh', '--', '-c', 'cat /new; ls /etc/group 2>&1; true'])
     assert.match(again, /: exported\n.*No such file/)
   }
 })

@@ -105,7 +105,7 @@ test('references that name nothing are refused in the documented words', async (
     ['sha256-00000', 'wrong key prefix'],
   ]
   for (const [reference, message] of cases)
-    assert.equal(await host.refused(['image', 'cat-manifest', reference]), `cat-manifest: ${message}\n`, reference)
+    assert.equal((await host.refused(['image', 'cat-manifest', reference])).split('\n')[0], `cat-manifest: ${message}`, reference)
   assert.match(
     await host.refused(['image', 'cat-manifest', 'some~random~aci~name']),
     /cannot find aci satisfying name: "some~random~aci~name"/,
@@ -297,7 +297,7 @@ test('image build gives the same bytes for the same tree, whenever and wherever 
   await host.ok(['image', 'build', second, host.path('2.aci')])
 
   assert.equal(sha512(readFileSync(host.path('1.aci'))), sha512(readFileSync(host.path('2.aci'))))
-  assert.match(await host.refused(['image', 'build', first, host.path('1.aci')]), /1\.aci/)
+  assert.match(await host.refused(['image', 'build', first, host.path('1.aci')]), /output ACI file exists/)
   rmSync(join(first, 'manifest'))
   assert.match(await host.refused(['image', 'build', first, host.path('3.aci')]), /manifest/)
   assert.ok(!existsSync(host.path('3.aci')), 'nothing partial is visible')
@@ -341,7 +341,7 @@ test('without the option a local image without a signature is refused, naming th
 
   const stderr = await host.refused(['fetch', host.path('bb.aci')], {globals: [`--dir=${host.dataDir}`]})
 
-  assert.match(stderr, /^fetch: .*bb\.aci\.asc: no such file or directory\n$/m)
+  assert.match(stderr, /^fetch: open .*bb\.aci\.asc: no such file or directory$/m)
   assert.equal(await host.ok(['image', 'list', '--no-legend']), '')
 })
 

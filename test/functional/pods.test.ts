@@ -76,10 +76,9 @@ for (const [flavor, options] of Object.entries(flavors)) {
 
   test(`${flavor}: stop --force kills the pod`, async () => {
     await using host = await aHost()
-    const pod = await host.pod(
-      [...options, '--net=host', await busybox(), '--exec=/bin/sh', '--', '-c', 'trap "" TERM; while :; do sleep 1000; done'],
-      {ready: flavor === 'native'},
-    )
+    const pod = await host.pod([...options, '--net=host', await busybox(), '--exec=/bin/sh', '--', '-c', 'trap "" TERM; exec sleep 1000'], {
+      ready: flavor === 'native',
+    })
 
     const {signal, status} = await pod.stop('--force')
 

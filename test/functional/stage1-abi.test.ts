@@ -269,7 +269,7 @@ test('an entrypoint that a flavor does not have is named when it is asked for', 
   const enter = await host.rkt(['enter', pod.uuid, '/bin/true'])
 
   assert.equal(stop.status, 254)
-  assert.match(stop.stderr, /rkt stop not implemented for pod's stage1: entrypoint "coreos\.com\/rkt\/stage1\/stop" not found/)
+  assert.match(stop.stderr, /^stop: error stopping ".*": entrypoint "coreos\.com\/rkt\/stage1\/stop" not found$/m)
   assert.equal(enter.status, 254)
   assert.match(enter.stderr, /entrypoint "coreos\.com\/rkt\/stage1\/enter" not found/)
 })

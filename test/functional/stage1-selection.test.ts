@@ -146,7 +146,7 @@ test('completion prints a script that completes commands, options, pods and imag
   assert.deepEqual((await complete('rkt', 'run')).sort(), ['run', 'run-prepared'])
   assert.ok((await complete('rkt', 'gc', '--gr')).some((word) => word.startsWith('--grace-period')))
   assert.deepEqual(await complete('rkt', 'run-prepared', ''), [uuid.slice(0, 8)])
-  assert.deepEqual(await complete('rkt', 'image', 'rm', 'sha'), [id])
+  assert.ok((await complete('rkt', 'image', 'rm', 'sha')).includes(id))
   assert.deepEqual(await complete('rkt', 'enter', ''), [], 'nothing runs')
   assert.match(await host.refused(['completion']), /shell type is not specified/)
   assert.match(await host.refused(['completion', 'zsh']), /'zsh' shell is not supported/)

@@ -168,7 +168,7 @@ test('a pod is named by any unambiguous prefix of its UUID, in any case', async 
 
   assert.match(await host.ok(['status', first.slice(0, common + 1).toUpperCase()]), /^state=prepared$/m)
   if (common > 0) assert.match(await host.refused(['status', first.slice(0, common)]), /ambiguous uuid, 2 matches/)
-  assert.match(await host.refused(['status', 'zzz']), /^status: problem retrieving pod: no matches found for "zzz"\n$/)
+  assert.match(await host.refused(['status', 'zzz']), /^status: problem retrieving pod: no matches found for "zzz"$/m)
   assert.match(await host.refused(['status', '']), /UUID cannot be empty/)
 })
 

@@ -39,6 +39,13 @@ export class Running implements AsyncDisposable {
     }
     this.#child.stdin?.on('error', () => {}).end(input)
     const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs)
+    // A process that the program left behind may hold the pipes open: nobody waits for it.
+    this.#child.on('exit', () => {
+      setTimeout(() => {
+        this.#child.stdout?.destroy()
+        this.#child.stderr?.destroy()
+      }, 2000).unref()
+    })
     this.exit = once(this.#child, 'close').then(([status, signal]) => {
       clearTimeout(timer)
       this.#ended = true
