@@ -27,6 +27,8 @@ const transientCodes = new Set(['EAI_AGAIN', 'ECONNABORTED', 'ECONNRESET', 'EPIP
 
 export const isTransient = (error: unknown): boolean => transientCodes.has(lowError(error).code)
 
+const noTls = 'the server does not speak TLS'
+
 /** The code and the words of whatever node:http threw. Nothing else of it goes on: it may hold what was sent. */
 export function lowError(thrown: unknown): LowError {
   const error = thrown instanceof AggregateError && thrown.errors.length > 0 ? thrown.errors[0] : thrown
@@ -35,7 +37,7 @@ export function lowError(thrown: unknown): LowError {
   if (name === 'EPROTO' || name.startsWith('ERR_SSL_')) {
     const words = `${reason ?? message ?? name}`
     const wrong = /wrong version number|packet length too long|record layer failure/i.test(words)
-    return {code: name, text: wrong ? 'the server does not speak TLS' : `TLS: ${openSslReason(words)}`}
+    return {code: name, text: wrong ? noTls : `TLS: ${openSslReason(words)}`}
   }
   const text = texts[name] ?? systemText(name)
   if (text === undefined) return {code: name, text: String(message ?? thrown)}
@@ -60,13 +62,14 @@ export function transportError(thrown: unknown, method: string, url: URL): RktEr
   const cause = new Error(text)
   const shown = redactUrl(url)
   if (certificateCodes.test(code)) {
-    return new RktError('RKT_HTTP_TLS', `the certificate of ${url.host} is not trusted`, {
+    return new RktError('RKT_HTTP_CERTIFICATE', `the certificate of ${url.host} is not trusted`, {
       cause,
       hint: 'Name the file of its certificate authority in SSL_CERT_FILE, or skip the check with --insecure-options=tls.',
     })
   }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_')) {
-    return new RktError('RKT_HTTP_TLS', `no TLS connection with ${url.host}`, {cause})
+    const hint = text === noTls ? 'A registry without TLS has to be allowed with --insecure-options=http.' : undefined
+    return new RktError('RKT_HTTP_TLS', `no TLS connection with ${url.host}`, {cause, hint})
   }
   if (code.startsWith('HPE_')) return new RktError('RKT_HTTP_PROTOCOL', `${shown} answers with bad HTTP`, {cause})
   if (code === 'ERR_INVALID_CHAR' || code === 'ERR_INVALID_HTTP_TOKEN') {

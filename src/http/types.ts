@@ -83,7 +83,7 @@ export interface HttpClient extends Disposable {
   /**
    * The answer to a request, whatever its status is, redirects followed. Connections that broke, answers 5xx and 429 are tried again
    * first, by `Retry-After` where the server names it.
-   * @throws RktError RKT_HTTP_UNREACHABLE, RKT_HTTP_TLS, RKT_HTTP_REDIRECT, RKT_HTTP_PROTOCOL, RKT_HTTP_TIMEOUT
+   * @throws RktError RKT_HTTP_UNREACHABLE, RKT_HTTP_CERTIFICATE, RKT_HTTP_TLS, RKT_HTTP_REDIRECT, RKT_HTTP_PROTOCOL, RKT_HTTP_TIMEOUT
    */
   request(url: URL, options?: RequestOptions): Promise<HttpResponse>
   /**

@@ -16,4 +16,4 @@ export {
 } from './documents.ts'
 export {acceptedTypes, isIndexType, isManifestType, layerCompression, mediaTypes} from './media-types.ts'
 export {choosePlatform, hostPlatform} from './platform.ts'
-export {apiHost, type DockerReference, formatReference, fullReference, parseDockerReference} from './reference.ts'
+export {apiHost, type DockerReference, formatReference, fullReference, parseDockerReference, typedHost} from './reference.ts'

@@ -13,6 +13,7 @@ import {
   parseDigest,
   parseDockerReference,
   parseDocument,
+  typedHost,
 } from './index.ts'
 
 const digest = `sha256:${'ab'.repeat(32)}` as Digest
@@ -60,6 +61,11 @@ describe('a docker reference', () => {
       assert.throws(() => parseDockerReference(typed), {code: 'RKT_BAD_IMAGE_REFERENCE'})
     })
   }
+})
+
+test('the host of a reference is known as it was typed', () => {
+  const hosts = ['busybox', 'docker.io/library/busybox', 'localhost/a', 'quay.io:443/a@sha256:x'].map((typed) => typedHost({typed}))
+  assert.deepEqual(hosts, ['registry-1.docker.io', 'docker.io', 'localhost', 'quay.io:443'])
 })
 
 describe('a digest', () => {

@@ -33,17 +33,15 @@ export function parseDockerReference(typed: string): DockerReference {
   if (typed.length > 1024) throw refuse('the reference is longer than 1024 characters')
   const [named = '', ...digests] = typed.split('@')
   if (digests.length > 1) throw refuse('more than one digest')
-  const slash = named.indexOf('/')
-  const first = slash < 0 ? '' : named.slice(0, slash)
-  const hasHost = first === 'localhost' || /[.:A-Z]/.test(first)
-  const typedHost = hasHost ? first : dockerHub
-  const rest = hasHost ? named.slice(slash + 1) : named
-  if (!hostPattern.test(typedHost)) throw refuse(`"${typedHost}" is no host`)
+  const ownHost = hostPart(named)
+  const first = ownHost ?? dockerHub
+  const rest = ownHost === null ? named : named.slice(ownHost.length + 1)
+  if (!hostPattern.test(first)) throw refuse(`"${first}" is no host`)
   const colon = rest.lastIndexOf(':')
   const path = colon < 0 ? rest : rest.slice(0, colon)
   const tag = colon < 0 ? null : rest.slice(colon + 1)
   if (tag !== null && !tagPattern.test(tag)) throw refuse(`"${tag}" is no tag`)
-  const host = hubNames.has(typedHost) ? dockerHub : typedHost
+  const host = hubNames.has(first) ? dockerHub : first
   const repository = host === dockerHub && !path.includes('/') ? `library/${path}` : path
   if (!repositoryPattern.test(repository)) throw refuse(`"${path}" is no name of an image`)
   if (digests.length === 0) return {digest: null, host, repository, tag: tag ?? 'latest', typed}
@@ -52,6 +50,17 @@ export function parseDockerReference(typed: string): DockerReference {
   } catch (cause) {
     throw refuse('', cause)
   }
+}
+
+/** What stands before the first `/`, if it is a host. */
+function hostPart(named: string): string | null {
+  const [first = '', ...rest] = named.split('/')
+  return rest.length > 0 && (first === 'localhost' || /[.:A-Z]/.test(first)) ? first : null
+}
+
+/** The host as it was typed, which credentials are kept under (`docker.io` stays that); Docker Hub's where none was. */
+export function typedHost({typed}: Pick<DockerReference, 'typed'>): string {
+  return hostPart(typed) ?? dockerHub
 }
 
 const syntax = 'expected syntax is "docker://[REGISTRY_HOST[:REGISTRY_PORT]/]IMAGE_NAME[:TAG]"'

@@ -1,0 +1,69 @@
+import {RktError} from '../errors.ts'
+import {
+  choosePlatform,
+  type Descriptor,
+  type Digest,
+  type ImageConfig,
+  mediaTypes,
+  type OciManifest,
+  type Platform,
+  parseConfig,
+} from '../oci/index.ts'
+import type {RegistryDocument, Repository, TagOrDigest} from './registry.ts'
+
+/** An image for one platform. */
+export interface RegistryImage {
+  /** The indexes on the way, the one that the reference names first; none where it names the manifest. */
+  readonly indexes: readonly RegistryDocument[]
+  readonly manifest: RegistryDocument & {readonly document: OciManifest}
+  readonly config: {readonly bytes: Buffer; readonly digest: Digest; readonly image: ImageConfig}
+  /** Base first; as many as the config has diff IDs. */
+  readonly layers: readonly Descriptor[]
+}
+
+const maxIndexes = 3
+const configLimit = 8 * 1024 * 1024
+
+interface Choice {
+  readonly platform: Platform
+  readonly reference: TagOrDigest
+}
+
+/** Follows a reference to the image for a platform, and reads its config. */
+export async function chooseImage(repository: Repository, {platform, reference}: Choice): Promise<RegistryImage> {
+  const name = `${repository.host}/${repository.name}${reference.digest === null ? `:${reference.tag}` : `@${reference.digest}`}`
+  const indexes: RegistryDocument[] = []
+  let found = await repository.resolve(reference)
+  while (found.document.kind === 'index') {
+    if (indexes.length === maxIndexes) {
+      throw new RktError('RKT_OCI_DOCUMENT_INVALID', `${name} is an index of indexes, more than ${maxIndexes} deep`)
+    }
+    indexes.push(found)
+    found = await repository.document(choosePlatform(found.document, platform, name))
+  }
+  const {document} = found
+  const {config: descriptor, layers} = document
+  if (!(mediaTypes.config as readonly string[]).includes(descriptor.mediaType)) {
+    throw new RktError('RKT_OCI_NO_IMAGE', `${name} is no image that can run`, {
+      cause: new Error(`its config is of the type ${JSON.stringify(document.artifactType ?? descriptor.mediaType)}`),
+    })
+  }
+  const bytes = await repository.smallBlob(descriptor, configLimit)
+  const image = parseConfig(bytes, `the config of ${name}`)
+  if (image.diffIds.length !== layers.length) {
+    throw new RktError('RKT_OCI_DOCUMENT_INVALID', `the config of ${name} is not valid`, {
+      cause: new Error(`it has ${image.diffIds.length} diff IDs for ${layers.length} layers`),
+    })
+  }
+  checkPlatform(image, platform, name)
+  return {config: {bytes, digest: descriptor.digest, image}, indexes, layers, manifest: {...found, document}}
+}
+
+/** An index may be wrong about an image, and a manifest stands alone: the config says what it is for. */
+function checkPlatform({architecture, os, variant}: ImageConfig, platform: Platform, name: string): void {
+  const own = {annotations: {}, digest: unused, mediaType: mediaTypes.manifest[0], size: 0, urls: []}
+  const entry: Descriptor = {...own, platform: {architecture, os, ...(variant === undefined ? {} : {variant})}}
+  choosePlatform({annotations: {}, kind: 'index', manifests: [entry], mediaType: mediaTypes.index[0]}, platform, name)
+}
+
+const unused: Digest = `sha256:${'0'.repeat(64)}`
