@@ -4,7 +4,9 @@
 use crate::plan::CgroupPlace;
 use crate::sys;
 use crate::{Context, Failure, Result};
+use rustix::fs::{Mode, OFlags};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -125,6 +127,63 @@ pub fn create(places: &[CgroupPlace]) -> Result<()> {
         }
     }
     failure.map_or(Ok(()), Err)
+}
+
+/// A process's way into its cgroups, opened while they can be seen.
+///
+/// Moving a process through `cgroup.procs` waits for a grace period of the whole system, which costs more than all the rest of
+/// starting a pod. A process of one thread that moves itself through `tasks` (version 1) waits for nothing, nor does one that is
+/// born in its cgroup (version 2).
+#[derive(Debug, Default)]
+pub struct Entry {
+    tasks: Vec<OwnedFd>,
+    unified: Option<OwnedFd>,
+}
+
+impl Entry {
+    /// Opens the cgroups at these directories; the flag tells which is of version 2.
+    pub fn open<'a>(directories: impl IntoIterator<Item = (&'a Path, bool)>) -> Result<Self> {
+        let mut entry = Self::default();
+        for (directory, unified) in directories {
+            let (path, flags) = if unified {
+                (directory.to_owned(), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC)
+            } else {
+                (directory.join("tasks"), OFlags::RDWR | OFlags::CLOEXEC)
+            };
+            let fd = rustix::fs::open(&path, flags, Mode::empty()).context(|| format!("open {}", path.display()))?;
+            if unified {
+                entry.unified = Some(fd);
+            } else {
+                entry.tasks.push(fd);
+            }
+        }
+        Ok(entry)
+    }
+
+    /// Where a process has to be born ([`sys::fork_into`]).
+    pub fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Moves this process, which has one thread, into the cgroups of version 1.
+    pub fn join(&self) -> Result<()> {
+        self.tasks.iter().try_for_each(|tasks| rustix::io::write(tasks, b"0").map(drop)).context(|| "enter a cgroup")
+    }
+
+    /// The processes in the cgroup, as this pid namespace numbers them, at least the first of them.
+    pub fn processes(&self) -> Vec<i32> {
+        let mut buffer = vec![0; 4096];
+        let count = match (&self.unified, self.tasks.first()) {
+            (_, Some(tasks)) => rustix::io::pread(tasks, &mut buffer, 0),
+            (Some(directory), None) => {
+                rustix::fs::openat(directory, "cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+                    .and_then(|procs| rustix::io::read(&procs, &mut buffer))
+            }
+            (None, None) => return Vec::new(),
+        };
+        let text = String::from_utf8_lossy(&buffer[..count.unwrap_or(0)]);
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
 }
 
 /// Writes one value of a cgroup file.

@@ -1,14 +1,13 @@
-//! What the caller of `rkt` gave this process and an app must find again: signal dispositions, signal mask, umask.
-//!
-//! Limits are not here because nothing of ours changes them.
+//! What the caller of `rkt` gave this process and an app must find again, as far as we change it: the signal mask, the umask, and
+//! whether SIGPIPE is ignored. Limits and other dispositions are never touched, so they pass through by themselves.
 
-use crate::sys::{self, SIGNAL_END, SignalSet};
+use crate::sys::{self, SignalSet};
 use rustix::fs::Mode;
 
 /// The caller's process state, taken before anything is changed.
 #[derive(Clone)]
 pub struct Inherited {
-    ignored: Vec<i32>,
+    ignores_pipe: bool,
     mask: SignalSet,
     umask: Mode,
 }
@@ -17,17 +16,15 @@ impl Inherited {
     /// Records the state of this process. The umask is left at 022, under which everything of ours is written.
     pub fn record() -> Self {
         Self {
-            ignored: (1..SIGNAL_END).filter(|&signal| sys::is_ignored(signal)).collect(),
+            ignores_pipe: sys::is_ignored(libc::SIGPIPE),
             mask: SignalSet::current(),
             umask: rustix::process::umask(Mode::from_raw_mode(0o022)),
         }
     }
 
-    /// Gives this process the recorded state back; every signal that was not ignored gets its default action.
+    /// Gives this process the recorded state back.
     pub fn restore(&self) {
-        for signal in 1..SIGNAL_END {
-            sys::set_ignored(signal, self.ignored.contains(&signal));
-        }
+        sys::set_ignored(libc::SIGPIPE, self.ignores_pipe);
         rustix::process::umask(self.umask);
         self.mask.block();
     }

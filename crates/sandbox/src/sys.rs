@@ -54,13 +54,20 @@ fn check(result: i64) -> io::Result<i64> {
 ///
 /// Sound only in a process with one thread, which every process of this program is.
 pub fn fork(flags: u64) -> io::Result<Fork> {
+    fork_into(flags, None)
+}
+
+/// [`fork`] into a cgroup of version 2, by a descriptor of its directory. Unlike moving there afterwards it waits for nobody.
+pub fn fork_into(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let mut pidfd: libc::c_int = -1;
     let parent = flags & libc::CLONE_PARENT as u64 != 0;
     let arguments = CloneArguments {
-        flags: flags | libc::CLONE_PIDFD as u64,
+        flags: flags | libc::CLONE_PIDFD as u64 | cgroup.map_or(0, |_| CLONE_INTO_CGROUP),
         pidfd: std::ptr::from_mut(&mut pidfd) as u64,
         // With CLONE_PARENT the exit signal is the one of the caller and must not be given.
         exit_signal: if parent { 0 } else { libc::SIGCHLD as u64 },
+        cgroup: cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
         ..CloneArguments::default()
     };
     // SAFETY: the arguments outlive the call and their size is given; no memory is shared with the child (no CLONE_VM), which runs
@@ -126,9 +133,6 @@ pub fn exit_now(status: i32) -> ! {
     // SAFETY: _exit has no conditions.
     unsafe { libc::_exit(status) }
 }
-
-/// The number of signals of the kernel, plus one.
-pub const SIGNAL_END: i32 = 65;
 
 /// Whether a signal is ignored in this process.
 pub fn is_ignored(signal: i32) -> bool {

@@ -1,6 +1,7 @@
 //! One app's process, from the fork of pid 1 to the exec: its own mount namespace, its root, its handlers, its persona.
 
 use rustix::fs::{AtFlags, Mode};
+use sandbox::cgroup::Entry;
 use sandbox::inherited::Inherited;
 use sandbox::plan::{App, Exec, User};
 use sandbox::spawn::{Command, EXEC_FAILED, Persona};
@@ -26,8 +27,8 @@ pub struct Launch<'a> {
     /// One a mount of the app: the host's trees, taken while they could be seen.
     pub taken: Vec<Option<OwnedFd>>,
     pub streams: Streams<'a>,
-    /// The files cgroup.procs of the app.
-    pub cgroups: &'a [OwnedFd],
+    /// The app's cgroups; the process was born in that of version 2.
+    pub cgroups: &'a Entry,
     pub inherited: &'a Inherited,
     /// Told why there is no app: [`Report`]. Closed by the exec.
     pub report: OwnedFd,
@@ -81,9 +82,7 @@ fn start(launch: Launch<'_>) -> Result<Outcome> {
     }
     mounts::enter_root(&root)?;
     // After the devices were made: the cgroup forbids to make others.
-    for procs in cgroups {
-        rustix::io::write(procs, b"0").context(|| "enter the app's cgroup")?;
-    }
+    cgroups.join()?;
     if app.read_only_root {
         sys::mount_setattr(root.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, false).context(|| "make the root read-only")?;
     }

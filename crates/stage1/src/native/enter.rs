@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
+use sandbox::cgroup::Entry;
 use sandbox::channel::{Channel, Received};
 use sandbox::inherited::Inherited;
 use sandbox::plan::{Exec, User};
@@ -60,7 +61,7 @@ struct Target {
     stage1: OwnedFd,
     /// Of the app; none for stage1 itself.
     mounts: Option<OwnedFd>,
-    cgroups: Vec<PathBuf>,
+    cgroups: Entry,
     environment: Vec<(String, String)>,
     capabilities: Option<Vec<String>>,
     no_new_privileges: bool,
@@ -98,7 +99,7 @@ impl Target {
             pidfd,
             stage1,
             mounts: None,
-            cgroups: Vec::new(),
+            cgroups: Entry::default(),
             environment: Vec::new(),
             capabilities: None,
             no_new_privileges: false,
@@ -137,7 +138,17 @@ impl Target {
         let uuid = directory.canonicalize().context(|| "find the pod")?;
         let uuid = uuid.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
         let service = format!("system.slice/{name}.service");
-        self.cgroups = state::leased_cgroups(directory, &uuid)?.into_iter().map(|path| path.join(&service)).collect();
+        // A pod may run without some of them, or all.
+        let leased = state::leased_cgroups(directory, &uuid)?.into_iter().map(|path| path.join(&service));
+        let existing: Vec<(PathBuf, bool)> = leased
+            .filter(|path| path.exists())
+            .map(|path| {
+                // Only version 1 has the file.
+                let unified = !path.join("tasks").exists();
+                (path, unified)
+            })
+            .collect();
+        self.cgroups = Entry::open(existing.iter().map(|(path, unified)| (path.as_path(), *unified)))?;
         Ok(true)
     }
 
@@ -186,7 +197,7 @@ impl Target {
     fn join(&self, channel: &Channel, terminal: bool, inherited: &Inherited) -> ! {
         let started = self.join_inner(channel, terminal).and_then(|follower| {
             // A child of our parent, which passes signals on and waits for it; this process is in nobody's way then.
-            match sys::fork(libc::CLONE_PARENT as u64).context(|| "fork")? {
+            match sys::fork_into(libc::CLONE_PARENT as u64, self.cgroups.birthplace()).context(|| "fork")? {
                 Fork::Child => self.execute(follower.as_ref(), inherited),
                 Fork::Parent(command) => {
                     channel.send(COMMAND, Some(command.pidfd.as_fd())).context(|| "hand the command over")
@@ -197,10 +208,7 @@ impl Target {
     }
 
     fn join_inner(&self, channel: &Channel, terminal: bool) -> Result<Option<OwnedFd>> {
-        for cgroup in self.cgroups.iter().filter(|cgroup| cgroup.exists()) {
-            std::fs::write(cgroup.join("cgroup.procs"), "0")
-                .context(|| format!("enter the cgroup {}", cgroup.display()))?;
-        }
+        self.cgroups.join()?;
         let joined = |name: &'static str| move || format!("Unable to enter ns/{name} namespace");
         let spaces = [
             (ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION, "ipc"),

@@ -8,6 +8,7 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::thread::LinkNameSpaceType;
+use sandbox::cgroup::Entry;
 use sandbox::channel::{Channel, Received};
 use sandbox::inherited::Inherited;
 use sandbox::plan::{Network, Plan, Stdio};
@@ -46,6 +47,8 @@ pub struct Setup<'a> {
     pub plan: &'a Plan,
     pub directory: &'a Path,
     pub inherited: &'a Inherited,
+    /// The pod's own cgroups; pid 1 was born in that of version 2.
+    pub cgroups: &'a Entry,
     pub channel: Channel,
     pub console: Console,
 }
@@ -83,7 +86,7 @@ struct State {
     log: Option<File>,
     report: Option<OwnedFd>,
     mount_namespace: Option<OwnedFd>,
-    cgroups: Vec<OwnedFd>,
+    cgroups: Entry,
     taken: Vec<Option<OwnedFd>>,
 }
 
@@ -152,7 +155,7 @@ struct Terminal {
 impl<'a> Init<'a> {
     /// Makes the surroundings of the pod. The order matters: what is outside is taken before the root changes.
     fn prepare(setup: Setup<'a>) -> Result<Self> {
-        let Setup { plan, directory, inherited, channel, console } = setup;
+        let Setup { plan, directory, inherited, cgroups, channel, console } = setup;
         let handled: Vec<i32> = [&[libc::SIGCHLD][..], &STOP_SIGNALS, &PASSED_SIGNALS].concat();
         sys::SignalSet::of(&handled).block();
         sys::set_ignored(libc::SIGPIPE, true);
@@ -160,10 +163,10 @@ impl<'a> Init<'a> {
         let events = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "watch events")?;
 
         let mut apps = Vec::with_capacity(plan.apps.len());
-        join_cgroups(plan)?;
+        cgroups.join()?;
         for (index, app) in plan.apps.iter().enumerate() {
-            let cgroups =
-                plan.cgroups.hierarchies.iter().map(|place| open_procs(&place.apps[index])).collect::<Result<_>>()?;
+            let places = plan.cgroups.hierarchies.iter();
+            let cgroups = Entry::open(places.map(|place| (place.apps[index].as_path(), place.unified)))?;
             let log = if app.stdio == Stdio::Log { Some(open_log(directory, &app.name)?) } else { None };
             apps.push(State {
                 phase: Phase::Waiting,
@@ -357,7 +360,7 @@ impl<'a> Init<'a> {
             inherited: self.inherited,
             report: report_writer,
         };
-        let child = match sys::fork(libc::CLONE_NEWNS as u64).context(|| "fork")? {
+        let child = match sys::fork_into(libc::CLONE_NEWNS as u64, launch.cgroups.birthplace()).context(|| "fork")? {
             Fork::Child => become_app(launch),
             Fork::Parent(child) => child,
         };
@@ -471,11 +474,7 @@ impl<'a> Init<'a> {
 
     /// What the app's main process left behind in its cgroup is asked to end, as the reference does.
     fn end_remaining(&self, index: usize) {
-        let Some(procs) = self.apps[index].cgroups.first() else { return };
-        let mut buffer = vec![0; 4096];
-        let count = rustix::io::pread(procs, &mut buffer, 0).unwrap_or(0);
-        let text = String::from_utf8_lossy(&buffer[..count]);
-        for pid in text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|&pid| pid > 1) {
+        for pid in self.apps[index].cgroups.processes().into_iter().filter(|&pid| pid > 1) {
             let _ = sys::kill(pid, libc::SIGTERM);
             let _ = sys::kill(pid, libc::SIGCONT);
         }
@@ -488,14 +487,12 @@ impl<'a> Init<'a> {
         let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .context(|| "open /dev/null")?;
         let log = state.log.as_ref().map(|_| line_stream("stdout", 0, 0)).transpose()?;
-        match sys::fork(0).context(|| "fork")? {
+        match sys::fork_into(0, state.cgroups.birthplace()).context(|| "fork")? {
             Fork::Child => {
                 let output = log.as_ref().map_or(rustix::stdio::stdout(), |(_, writer)| writer.as_fd());
                 let streams = Streams { stdin: null.as_fd(), stdout: output, stderr: output, terminal: false };
                 let joined = super::app::new_session(&streams).and_then(|()| {
-                    for procs in &state.cgroups {
-                        rustix::io::write(procs, b"0").context(|| "enter the app's cgroup")?;
-                    }
+                    state.cgroups.join()?;
                     rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))
                         .context(|| "enter the app's mount namespace")
                 });
@@ -566,20 +563,6 @@ pub fn open_terminal(multiplexer: &str) -> Result<(OwnedFd, OwnedFd)> {
     // Not by its path, which apps could have changed.
     let follower = rustix::pty::ioctl_tiocgptpeer(&leader, flags).context(failed)?;
     Ok((leader, follower))
-}
-
-fn join_cgroups(plan: &Plan) -> Result<()> {
-    for place in &plan.cgroups.hierarchies {
-        std::fs::write(place.supervisor.join("cgroup.procs"), "0")
-            .context(|| format!("enter the cgroup {}", place.supervisor.display()))?;
-    }
-    Ok(())
-}
-
-fn open_procs(directory: &Path) -> Result<OwnedFd> {
-    let path = directory.join("cgroup.procs");
-    rustix::fs::open(&path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
-        .context(|| format!("open {}", path.display()))
 }
 
 fn open_log(directory: &Path, app: &str) -> Result<File> {

@@ -7,6 +7,7 @@ use super::{outer, state};
 use crate::abi::options::{FileMode, RunOptions};
 use crate::abi::pod::{self, Pod};
 use crate::abi::volumes;
+use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
 use sandbox::plan::{Network, Plan, Share};
@@ -99,16 +100,25 @@ fn perform(directory: &Path, plan: &Plan, inherited: &Inherited) -> Result<outer
     if plan.namespaces.network == Network::Loopback {
         flags |= libc::CLONE_NEWNET;
     }
-    let child = match sys::fork(flags as u64).context(|| "make the pod's namespaces")? {
+    let places = plan.cgroups.hierarchies.iter();
+    let cgroups = Entry::open(places.map(|place| (place.supervisor.as_path(), place.unified)))?;
+    let child = match sys::fork_into(flags as u64, cgroups.birthplace()).context(|| "make the pod's namespaces")? {
         Fork::Child => {
             // A parent that ended before this line is noticed by its closed channel.
             let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
             drop((ours, signals));
-            sys::exit_now(init::main(Setup { plan, directory, inherited, channel: theirs, console }));
+            sys::exit_now(init::main(Setup {
+                plan,
+                directory,
+                inherited,
+                cgroups: &cgroups,
+                channel: theirs,
+                console,
+            }));
         }
         Fork::Parent(child) => child,
     };
-    drop((theirs, console));
+    drop((theirs, console, cgroups));
     let begun =
         pod::write_file(directory, state::PID, format!("{}\n", child.pid).as_bytes(), 0o644).and_then(|()| match ours
             .send(word::GO, None)
