@@ -6,24 +6,22 @@ import {promisify} from 'node:util'
 const [readSome, writeSome] = [promisify(read), promisify(write)]
 const CHUNK = 1 << 18
 
-/** Writes at the descriptor's position. `bytes` counts them. */
-export class DescriptorSink extends Writable {
-  readonly #fd: number
-  bytes = 0
+/** A stream that writes at the descriptor's position; `bytes` counts them. */
+export type DescriptorSink = Writable & {bytes: number}
 
-  constructor(fd: number) {
-    super({highWaterMark: CHUNK})
-    this.#fd = fd
+export function descriptorSink(fd: number): DescriptorSink {
+  const writeAll = async (chunk: Buffer): Promise<void> => {
+    for (let at = 0; at < chunk.length; ) at += (await writeSome(fd, chunk, at, chunk.length - at)).bytesWritten
+    sink.bytes += chunk.length
   }
-
-  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#writeAll(chunk).then(() => done(), done)
-  }
-
-  async #writeAll(chunk: Buffer): Promise<void> {
-    for (let at = 0; at < chunk.length; ) at += (await writeSome(this.#fd, chunk, at, chunk.length - at)).bytesWritten
-    this.bytes += chunk.length
-  }
+  const stream = new Writable({
+    highWaterMark: CHUNK,
+    write(chunk: Buffer, _encoding, done) {
+      writeAll(chunk).then(() => done(), done)
+    },
+  })
+  const sink: DescriptorSink = Object.assign(stream, {bytes: 0})
+  return sink
 }
 
 /** The first `size` bytes of a file, or all when it is shorter. */

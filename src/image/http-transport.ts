@@ -7,7 +7,7 @@ import type {ImageKey, Remote} from '../store/index.ts'
 import {maxAgeOf} from './cache-control.ts'
 import {authorizationFrom} from './credentials.ts'
 import {importFrom} from './dependencies.ts'
-import {DescriptorSink} from './descriptor-streams.ts'
+import {descriptorSink} from './descriptor-streams.ts'
 import {httpGet, redactUrl} from './http-get.ts'
 import type {FindImageOptions, ImagePorts} from './ports.ts'
 import {progressOf} from './progress.ts'
@@ -42,7 +42,7 @@ export async function fetchUrl(ports: ImagePorts, {text, url}: Source, options: 
   }
   const key = await importBody(ports, response, shown, options)
   const maxAge = maxAgeOf(response.headers['cache-control'])
-  store.putRemote({
+  await store.putRemote({
     downloadTime: new Date(),
     etag: response.headers.etag ?? '',
     key,
@@ -84,7 +84,7 @@ async function download(response: IncomingMessage, fd: number, shown: string, {p
   }
   const length = response.headers['content-length']
   const total = length === undefined ? null : Number(length)
-  const sink = new DescriptorSink(fd)
+  const sink = descriptorSink(fd)
   try {
     if (progress === undefined) await pipeline(response, sink)
     else await pipeline(response, progressOf('ACI', total, progress), sink)

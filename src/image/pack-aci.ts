@@ -5,7 +5,7 @@ import {createGzip} from 'node:zlib'
 import type {Header, Pack} from 'tar-stream'
 import {RktError} from '../errors.ts'
 import {native, systemError, unwrap} from '../native/index.ts'
-import {DescriptorSink, readDescriptor} from './descriptor-streams.ts'
+import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputFile} from './output.ts'
 import {paxHeader} from './pax-header.ts'
 import {type TreeEntry, treeEntries} from './tree-entries.ts'
@@ -40,7 +40,7 @@ const NOT_ZERO = 0o10000
 export async function packAci(options: PackOptions, output: number): Promise<void> {
   const {pack: openPack} = await import('tar-stream')
   const pack = openPack()
-  const sink = new DescriptorSink(output)
+  const sink = descriptorSink(output)
   const stream = pack as unknown as Readable
   const written = options.compress ? pipeline(stream, createGzip(), sink) : pipeline(stream, sink)
   await Promise.all([fill(pack, options), written])

@@ -6,7 +6,7 @@ import {encodeImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {native, unwrap} from '../native/index.ts'
 import type {ImageKey, Store} from '../store/index.ts'
-import {DescriptorSink, readDescriptor} from './descriptor-streams.ts'
+import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputDirectory, writeOutputFile} from './output.ts'
 import type {ImagePorts} from './ports.ts'
 
@@ -22,7 +22,7 @@ export async function exportImage(store: Store, key: ImageKey, path: string, ove
   await writeOutputFile(path, overwrite, async (fd) => {
     const source = openSync(store.blobPath(key), 'r')
     try {
-      await pipeline(readDescriptor(source), new DescriptorSink(fd))
+      await pipeline(readDescriptor(source), descriptorSink(fd))
     } finally {
       closeSync(source)
     }
