@@ -132,9 +132,16 @@ export function replaceFile(path: string, content: string | Uint8Array, tmp: str
   syncDirectory(dirname(path))
 }
 
-/** Removes what killed processes left in `tmp`: everything that no living process holds a lock on. */
-export async function sweepTemporaries(tmp: string): Promise<void> {
+/** A download that a killed process left and that the next one continues, and what that needs to know of it. */
+const DOWNLOAD = /^sha512-[\da-f]{64}(?:\.etag)?$/
+
+/**
+ * Removes what killed processes left in `tmp`: everything that no living process holds a lock on; `downloads` that can be continued
+ * only when told so.
+ */
+export async function sweepTemporaries(tmp: string, {downloads = false}: {downloads?: boolean} = {}): Promise<void> {
   for (const name of namesIn(tmp)) {
+    if (!downloads && DOWNLOAD.test(name)) continue
     const path = join(tmp, name)
     try {
       using lock = FileLock.tryAcquire(path, 'exclusive')

@@ -10,6 +10,7 @@ import {type ImageKey, keyOfDigest} from './image-key.ts'
 import type {Layout} from './layout.ts'
 import {lockImage} from './locks.ts'
 import {encodeSidecar, readSidecar} from './sidecar.ts'
+import {vouch} from './vouchers.ts'
 
 export interface ImportOptions {
   /** The image was asked for without a version. */
@@ -17,7 +18,7 @@ export interface ImportOptions {
   /** Where the bytes came from, for people: a path or a URL. */
   readonly source: string
   /** Looks at the image before it becomes visible; what it throws refuses the import. */
-  readonly accept?: (manifest: ImageManifest, key: ImageKey) => void
+  readonly accept?: (manifest: ImageManifest, key: ImageKey) => void | Promise<void>
 }
 
 /**
@@ -30,7 +31,7 @@ export async function importImage(layout: Layout, sourceFd: number, {accept, lat
   try {
     const manifest = parseImageManifest(ingested.manifest, source)
     const key = keyOfDigest(ingested.sha512)
-    accept?.(manifest, key)
+    await accept?.(manifest, key)
     using _lock = await lockImage(layout, key, 'exclusive')
     const isNew = readSidecar(layout, key) === null
     try {
@@ -41,6 +42,7 @@ export async function importImage(layout: Layout, sourceFd: number, {accept, lat
       const {name, labels = []} = manifest
       const {sha512, size} = ingested
       const sidecar = {id: key, importTime: new Date(), labels, latest, name, sha512, size, source}
+      await vouch(layout, key, sidecar)
       replaceFile(layout.sidecarOf(key), encodeSidecar(sidecar), layout.tmp)
       bumpGeneration(layout)
     } catch (error) {
@@ -64,7 +66,7 @@ function placeBlob(layout: Layout, key: ImageKey, {fd, size}: Ingested): void {
 /** Puts the bytes in hand, which are the hashed ones, over a blob that a killed import left, or that somebody damaged. */
 function replaceBlob(layout: Layout, key: ImageKey, fd: number, size: number): void {
   const path = layout.blobOf(key)
-  const temporary = join(layout.tmp, key)
+  const temporary = join(layout.tmp, `blob-${key}`)
   rmSync(temporary, {force: true, recursive: true})
   if (!unwrap(native().publish(fd, temporary, FILE_MODE))) throw new RktError('RKT_STORE_DAMAGED', `cannot replace ${path}`)
   try {

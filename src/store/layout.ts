@@ -14,6 +14,8 @@ export interface Layout {
   readonly remote: string
   readonly tmp: string
   readonly treesize: string
+  /** What root alone writes. */
+  readonly verified: string
   /** `blob/sha512` and `imageManifest/sha512`: one directory for each pair of first digits. */
   readonly blobs: string
   readonly manifests: string
@@ -22,6 +24,7 @@ export interface Layout {
   manifestOf(key: ImageKey): string
   nameDirOf(name: string): string
   nameOf(name: string, key: ImageKey): string
+  remoteName(url: string): string
   remoteOf(url: string): string
   sidecarOf(key: ImageKey): string
   treesizeOf(key: ImageKey): string
@@ -48,12 +51,18 @@ export function layoutOf(cas: string): Layout {
     nameDirOf: (imageName) => join(name, escapeName(imageName)),
     nameOf: (imageName, key) => join(name, escapeName(imageName), key),
     remote,
-    remoteOf: (url) => join(remote, `${createHash('sha256').update(url).digest('hex')}.json`),
+    remoteName,
+    remoteOf: (url) => join(remote, remoteName(url)),
     sidecarOf: (key) => join(image, `${key}.json`),
     tmp: join(cas, 'tmp'),
     treesize,
     treesizeOf: (key) => join(treesize, key),
+    verified: join(cas, 'verified'),
   }
+}
+
+function remoteName(url: string): string {
+  return `${createHash('sha256').update(url).digest('hex')}.json`
 }
 
 function digits(key: ImageKey): string {

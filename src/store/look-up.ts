@@ -5,6 +5,7 @@ import {namesIn} from './files.ts'
 import {type ImageKey, isImageKey, keyPrefix} from './image-key.ts'
 import type {Layout} from './layout.ts'
 import {readSidecar, type Sidecar} from './sidecar.ts'
+import {needsVouchers, readVoucher} from './vouchers.ts'
 
 /** The one image whose key begins with `text` (`sha512-` and at least two digits). */
 export function resolveKey(layout: Layout, text: string): ImageKey {
@@ -30,11 +31,15 @@ function keysWithPrefix(layout: Layout, prefix: string): ImageKey[] {
   return keys.filter(isImageKey).filter((key) => readSidecar(layout, key) !== null)
 }
 
-/** The image of that name that carries every label; see `preferred` for which of several. */
-export function findByName(layout: Layout, name: string, labels: readonly Label[]): ImageKey {
+/**
+ * The image of that name that carries every label; see `preferred` for which of several. Where others than root write the store,
+ * root goes by its own word on an image, or by theirs if `unvouched`.
+ */
+export function findByName(layout: Layout, name: string, labels: readonly Label[], {unvouched = false} = {}): ImageKey {
+  const ownWord = !unvouched && needsVouchers(layout)
   const matching = namesIn(layout.nameDirOf(name))
     .filter(isImageKey)
-    .map((key) => readSidecar(layout, key))
+    .map((key) => withOwnWord(layout, readSidecar(layout, key), ownWord))
     .filter((sidecar) => sidecar !== null)
     .filter((sidecar) => sidecar.name === name && labels.every((label) => labelValue(sidecar.labels, label.name) === label.value))
   const best = preferred(matching, labelValue(labels, 'version') === undefined)
@@ -44,6 +49,12 @@ export function findByName(layout: Layout, name: string, labels: readonly Label[
     'RKT_IMAGE_NOT_FOUND',
     `cannot find aci satisfying name: ${JSON.stringify(name)} and labels: [${wanted}] in the local store`,
   )
+}
+
+function withOwnWord(layout: Layout, sidecar: Sidecar | null, ownWord: boolean): Sidecar | null {
+  if (sidecar === null || !ownWord) return sidecar
+  const voucher = readVoucher(layout, sidecar.id)
+  return voucher === null ? null : {...sidecar, ...voucher}
 }
 
 /** Without a requested version an image that was fetched as the latest wins; among equals the newest import. */

@@ -17,18 +17,21 @@ export interface Remote {
 
 /** The record of a URL, null when there is none or its file is damaged: it is a cache, and the next download writes it anew. */
 export function readRemote(layout: Layout, url: string): Remote | null {
-  const remote = decode(readText(layout.remoteOf(url)))
+  const remote = decodeRemote(readText(layout.remoteOf(url)))
   return remote?.url === url ? remote : null
 }
 
 export function writeRemote(layout: Layout, remote: Remote): void {
-  const {downloadTime, ...rest} = remote
-  replaceFile(layout.remoteOf(remote.url), `${JSON.stringify({...rest, downloadTime: downloadTime.toISOString()})}\n`, layout.tmp)
+  replaceFile(layout.remoteOf(remote.url), `${encodeRemote(remote)}\n`, layout.tmp)
+}
+
+export function encodeRemote({downloadTime, ...rest}: Remote): string {
+  return JSON.stringify({...rest, downloadTime: downloadTime.toISOString()})
 }
 
 export function allRemotes(layout: Layout): Remote[] {
   return namesIn(layout.remote)
-    .map((name) => decode(readText(join(layout.remote, name))))
+    .map((name) => decodeRemote(readText(join(layout.remote, name))))
     .filter((remote) => remote !== null)
 }
 
@@ -37,7 +40,7 @@ export function removeRemotesOf(layout: Layout, key: ImageKey): void {
   for (const remote of allRemotes(layout)) if (remote.key === key) removeFile(layout.remoteOf(remote.url))
 }
 
-function decode(text: string | null): Remote | null {
+export function decodeRemote(text: string | null): Remote | null {
   if (text === null) return null
   try {
     const {downloadTime, etag, key, maxAge, signatureUrl, url}: Record<string, unknown> = JSON.parse(text)

@@ -9,6 +9,7 @@ import type {Layout} from './layout.ts'
 import {lockImage} from './locks.ts'
 import {removeRemotesOf} from './remote.ts'
 import {isAbsent, readSidecar} from './sidecar.ts'
+import {sweepVouchers} from './vouchers.ts'
 
 /** Removes an image: first from sight, by its sidecar, then its files. */
 export async function removeImage(layout: Layout, key: ImageKey): Promise<void> {
@@ -52,6 +53,7 @@ function removeRest(layout: Layout, key: ImageKey, name: string | null): string[
     }
   }
   attempt(() => removeRemotesOf(layout, key))
+  attempt(() => sweepVouchers(layout, (other) => other !== key))
   if (name !== null) attempt(() => removeName(layout, name, key))
   attempt(() => removeFile(layout.treesizeOf(key)))
   attempt(() => removeFile(layout.blobOf(key)))
@@ -71,7 +73,7 @@ function removeName(layout: Layout, name: string, key: ImageKey): void {
 
 /** Removes what killed imports and removals left: temporaries, and files of images that have no sidecar. */
 export async function sweep(layout: Layout): Promise<void> {
-  await sweepTemporaries(layout.tmp)
+  await sweepTemporaries(layout.tmp, {downloads: true})
   const visible = new Set(namesIn(layout.image))
   const orphans = new Set<ImageKey>()
   for (const top of [layout.blobs, layout.manifests]) {
@@ -85,6 +87,7 @@ export async function sweep(layout: Layout): Promise<void> {
     for (const path of [layout.blobOf(key), layout.manifestOf(key), layout.treesizeOf(key), layout.lockOf(key)]) rmSync(path, {force: true})
   }
   sweepNames(layout, visible)
+  sweepVouchers(layout, (key) => visible.has(`${key}.json`))
 }
 
 function sweepNames(layout: Layout, visible: ReadonlySet<string>): void {

@@ -176,7 +176,7 @@ test('removing an image removes all of it, and a second time says that it is not
   using host = aStore()
   const key = await host.import(await anArchive(aManifest()))
   host.store.setTreeSize(key, 1)
-  host.store.putRemote({downloadTime: new Date(), etag: '"e"', key, maxAge: 5, signatureUrl: '', url: 'http://example.com/x.aci'})
+  await host.store.putRemote({downloadTime: new Date(), etag: '"e"', key, maxAge: 5, signatureUrl: '', url: 'http://example.com/x.aci'})
 
   await host.store.remove(key)
 
@@ -427,7 +427,7 @@ test('the record of a download is forgotten with its image, and one that is dama
   const key = await host.import(await anArchive(aManifest()))
   const url = 'https://example.com/a.aci?x=1'
   const remote = {downloadTime: new Date(0), etag: 'unquoted', key, maxAge: 60, signatureUrl: `${url}.asc`, url}
-  host.store.putRemote(remote)
+  await host.store.putRemote(remote)
   assert.deepEqual(host.store.remote(url), remote)
 
   for (const name of readdirSync(join(host.cas, 'remote'))) writeFileSync(join(host.cas, 'remote', name), '{}')

@@ -13,6 +13,7 @@ import {findByName, resolveKey} from './look-up.ts'
 import {type Remote, readRemote, writeRemote} from './remote.ts'
 import {removeImage, sweep} from './remove-image.ts'
 import {isAbsent, lastUse, readSidecar, readTreeSize, type Sidecar} from './sidecar.ts'
+import {needsVouchers, readVouchedRemote, readVoucher, vouch, vouchForRemote} from './vouchers.ts'
 
 /** What the store knows of an image without reading its manifest. */
 export interface ImageInfo {
@@ -62,9 +63,25 @@ export class Store implements Disposable {
     return resolveKey(this.#layout, text)
   }
 
-  /** The image of that name that carries all of the labels: without a version the latest, else the newest import. */
-  findByName(name: string, labels: readonly Label[]): ImageKey {
-    return findByName(this.#layout, name, labels)
+  /**
+   * The image of that name that carries all of the labels: without a version the latest, else the newest import. Root finds only
+   * what is vouched for, unless it asks for the `unvouched` too.
+   */
+  findByName(name: string, labels: readonly Label[], options: {readonly unvouched?: boolean} = {}): ImageKey {
+    return findByName(this.#layout, name, labels, options)
+  }
+
+  /** Whether the caller may take the image for what it says it is: false for root where others import, until root has vouched. */
+  isVouched(key: ImageKey): boolean {
+    return !needsVouchers(this.#layout) || readVoucher(this.#layout, key) !== null
+  }
+
+  /** Root takes the image for what it is, by its content, which is hashed for it. What root imports is vouched for already. */
+  async vouch(key: ImageKey): Promise<void> {
+    if (this.isVouched(key)) return
+    const {labels = [], name} = parseImageManifest(await this.verifiedManifest(key), `the manifest of image ${key}`)
+    const {importTime, latest} = this.#sidecar(key)
+    await vouch(this.#layout, key, {importTime, labels, latest, name})
   }
 
   has(key: ImageKey): boolean {
@@ -152,14 +169,18 @@ export class Store implements Disposable {
     if (existsSync(this.#layout.cas)) await sweep(this.#layout)
   }
 
-  /** What the last download of this URL gave; null when that image is not in the store any more. */
-  remote(url: string): Remote | null {
-    const remote = readRemote(this.#layout, url)
+  /**
+   * What the last download of this URL gave; null when that image is not in the store any more. Root is told of downloads of its
+   * own, unless it asks for the `unvouched` too.
+   */
+  remote(url: string, {unvouched = false}: {readonly unvouched?: boolean} = {}): Remote | null {
+    const remote = !unvouched && needsVouchers(this.#layout) ? readVouchedRemote(this.#layout, url) : readRemote(this.#layout, url)
     return remote !== null && this.has(remote.key) ? remote : null
   }
 
-  putRemote(remote: Remote): void {
+  async putRemote(remote: Remote): Promise<void> {
     this.#prepare()
+    await vouchForRemote(this.#layout, remote)
     writeRemote(this.#layout, remote)
     bumpGeneration(this.#layout)
   }
