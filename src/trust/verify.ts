@@ -11,7 +11,15 @@ export interface VerifiedSignature {
   readonly identities: readonly string[]
 }
 
+/** A verdict that waits for the bytes: give them all, in order, then ask. */
+export interface SignatureCheck {
+  update(chunk: Uint8Array): void
+  /** @throws RktError RKT_SIGNATURE_UNKNOWN_KEY, RKT_SIGNATURE_REVOKED_KEY, RKT_SIGNATURE_INVALID */
+  verdict(): Promise<VerifiedSignature>
+}
+
 const maxSignatureFile = 1024 * 1024
+const maxSignatures = 16
 
 /** Reads a detached signature file, armored first, then binary. */
 export async function readSignatures(bytes: Uint8Array): Promise<Signatures> {
@@ -31,8 +39,11 @@ export async function readSignatures(bytes: Uint8Array): Promise<Signatures> {
   } catch (cause) {
     throw invalid(new Error(`openpgp: invalid data: ${(cause as Error).message}`, {cause}))
   }
-  const packets = [...signature.packets] as SignaturePacket[]
+  // Packets of versions and algorithms that nobody here knows are skipped by the reader: they are no signatures to us.
+  const packets = signature.packets.filter((packet) => packet instanceof openpgp.SignaturePacket)
   if (packets.length === 0) throw invalid(new Error('keystore: no valid signatures found in signature file'))
+  if (packets.length > maxSignatures)
+    throw invalid(new Error(`openpgp: invalid data: the signature file holds more than ${maxSignatures} signatures`))
   return {packets}
 }
 
@@ -41,47 +52,129 @@ export function issuedByOneOf(signatures: Signatures, keys: readonly Key[]): boo
   return signatures.packets.some((packet) => keys.some((key) => key.getKeys(packet.issuerKeyID).length > 0))
 }
 
+/** The refusal where nobody trusted has signed. */
+export function unknownEntity(): RktError {
+  return new RktError('RKT_SIGNATURE_UNKNOWN_KEY', 'openpgp: signature made by unknown entity')
+}
+
 /**
- * Checks that a trusted key made a good signature over the bytes. `open` gives the bytes from their start each time it is called;
- * they are hashed as they stream, so memory stays flat.
+ * Checks that a trusted key made a good signature over the bytes that the caller passes by: while they are downloaded, or read. They
+ * are hashed once, whatever the number of signatures and keys, and not kept.
  *
  * The verdict is gpg's, made strict where gpg only warns: a signature counts if its key could sign when it was made (not expired
- * then, flagged for signing, bound by its primary key) and neither the key nor its primary is revoked today.
+ * then, flagged for signing, bound by its primary key) and neither the key nor its primary is revoked today. Algorithms that are
+ * broken (MD5, SHA-1, DSA, RSA below 2047 bits) vouch for nothing.
  *
- * @throws RktError RKT_SIGNATURE_UNKNOWN_KEY, RKT_SIGNATURE_REVOKED_KEY, RKT_SIGNATURE_INVALID
+ * @throws RktError RKT_SIGNATURE_UNKNOWN_KEY at once, where no trusted key issued any of the signatures
  */
+export async function startSignatureCheck(signatures: Signatures, keys: readonly Key[], now = new Date()): Promise<SignatureCheck> {
+  const {createHash} = await import('node:crypto')
+  const openpgp = await import('openpgp')
+  const candidates = signatures.packets.flatMap((packet) =>
+    keys.filter((key) => key.getKeys(packet.issuerKeyID).length > 0).map((key) => ({key, packet})),
+  )
+  if (candidates.length === 0) throw unknownEntity()
+  // Only version 6 begins with a salt: signatures of version 4 by one algorithm share a hash of the document.
+  const hashes = new Map(
+    candidates.flatMap(({packet}) => {
+      const name = hashName(packet, openpgp.enums.hash)
+      return name === null ? [] : [[hashKey(packet), createHash(name).update(saltOf(packet))] as const]
+    }),
+  )
+  return {
+    update(chunk) {
+      for (const hash of hashes.values()) hash.update(chunk)
+    },
+    async verdict() {
+      let refusal: RktError | undefined
+      for (const {key, packet} of candidates) {
+        try {
+          const hash = hashes.get(hashKey(packet))
+          if (hash === undefined) throw new Unsupported(`hash algorithm ${packet.hashAlgorithm}`)
+          return await verifyOne(packet, key, hash.copy().update(endOf(packet)).digest(), now)
+        } catch (error) {
+          refusal = refusalOf(error)
+        }
+      }
+      throw refusal ?? unknownEntity()
+    },
+  }
+}
+
+/** The same over a stream of bytes. */
 export async function verifySignatures(
   signatures: Signatures,
   keys: readonly Key[],
-  open: () => ReadableStream<Uint8Array>,
+  bytes: AsyncIterable<Uint8Array>,
   now = new Date(),
 ): Promise<VerifiedSignature> {
-  let refusal: RktError | undefined
-  for (const packet of signatures.packets) {
-    for (const key of keys) {
-      if (key.getKeys(packet.issuerKeyID).length === 0) continue
-      try {
-        return await verifyOne(packet, key, open, now)
-      } catch (error) {
-        refusal =
-          error instanceof RktError ? error : invalid(new Error(`openpgp: invalid signature: ${(error as Error).message}`, {cause: error}))
-      }
-    }
-  }
-  throw refusal ?? new RktError('RKT_SIGNATURE_UNKNOWN_KEY', 'openpgp: signature made by unknown entity')
+  const check = await startSignatureCheck(signatures, keys, now)
+  for await (const chunk of bytes) check.update(chunk)
+  return await check.verdict()
 }
 
-async function verifyOne(packet: SignaturePacket, key: Key, open: () => ReadableStream<Uint8Array>, now: Date): Promise<VerifiedSignature> {
+class Unsupported extends Error {}
+
+function refusalOf(error: unknown): RktError {
+  if (error instanceof RktError) return error
+  const message = (error as Error).message
+  return invalid(
+    new Error(`openpgp: ${error instanceof Unsupported ? 'unsupported feature' : 'invalid signature'}: ${message}`, {cause: error}),
+  )
+}
+
+/** Node's name of a signature's hash algorithm; null if it has none. */
+function hashName({hashAlgorithm}: SignaturePacket, names: typeof import('openpgp').enums.hash): string | null {
+  switch (hashAlgorithm) {
+    case names.sha224:
+      return 'sha224'
+    case names.sha256:
+      return 'sha256'
+    case names.sha384:
+      return 'sha384'
+    case names.sha512:
+      return 'sha512'
+    case names.sha3_256:
+      return 'sha3-256'
+    case names.sha3_512:
+      return 'sha3-512'
+    default:
+      return null
+  }
+}
+
+type Salted = SignaturePacket & {readonly salt?: Uint8Array | null}
+
+const saltOf = (packet: SignaturePacket): Uint8Array => (packet as Salted).salt ?? new Uint8Array()
+
+const hashKey = (packet: SignaturePacket): string => `${packet.hashAlgorithm} ${Buffer.from(saltOf(packet)).toString('hex')}`
+
+/** What is hashed behind the document: the signature's own fields, its version and their length (RFC 9580, 5.2.4). */
+function endOf({signatureData, version}: SignaturePacket): Uint8Array {
+  const fields = signatureData ?? new Uint8Array()
+  const trailer = Buffer.alloc(6)
+  trailer.writeUInt8(version, 0)
+  trailer.writeUInt8(0xff, 1)
+  trailer.writeUInt32BE(fields.length, 2)
+  return Buffer.concat([fields, trailer])
+}
+
+async function verifyOne(packet: SignaturePacket, key: Key, digest: Uint8Array, now: Date): Promise<VerifiedSignature> {
   const openpgp = await import('openpgp')
   const {signature} = openpgp.enums
-  if (packet.signatureType !== signature.binary) throw new Error('not a signature over a binary document')
+  if (packet.signatureType !== signature.binary) throw new Unsupported('a signature over something else than a binary document')
   if (packet.created === null) throw new Error('the signature does not say when it was made')
   // The refusal of a revoked key comes first: a revocation says that what the key signs, or signed, is not to be believed.
   await refuseRevoked(packet, key, now)
   // Checks expiry, flags and bindings of the (sub)key at the time of the signature.
   const signer = await key.getSigningKey(packet.issuerKeyID, packet.created)
-  const document = {getBytes: open, text: null}
-  await packet.verify(signer.keyPacket, signature.binary, document, now, true)
+  // The library takes a digest that was made before in the place of the bytes. A new packet, so that no other call finds it.
+  const digested = Object.assign(Object.create(packet) as SignaturePacket, {hashed: digest})
+  try {
+    await digested.verify(signer.keyPacket, signature.binary, {}, now, true)
+  } catch (error) {
+    throw (error as Error).message === 'Signed digest did not match' ? new Error("hash tag doesn't match", {cause: error}) : error
+  }
   return {fingerprint: key.getFingerprint(), identities: key.getUserIDs()}
 }
 
