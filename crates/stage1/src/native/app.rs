@@ -32,6 +32,8 @@ pub struct Launch<'a> {
     pub inherited: &'a Inherited,
     /// Told why there is no app: [`Report`]. Closed by the exec.
     pub report: OwnedFd,
+    /// Closed on the other side when pid 1 has got hold of this process's namespaces: both ends of a pipe.
+    pub gate: (OwnedFd, OwnedFd),
 }
 
 /// The first byte of what a process that became no app tells pid 1; a text follows.
@@ -69,7 +71,8 @@ enum Outcome {
 }
 
 fn start(launch: Launch<'_>) -> Result<Outcome> {
-    let Launch { app, taken, streams, cgroups, inherited, report: _report } = launch;
+    let Launch { app, taken, streams, cgroups, inherited, report: _report, gate: (gate, gate_keeper) } = launch;
+    drop(gate_keeper);
     new_session(&streams)?;
     // Opened here: descriptors of pid 1 mean mounts of its mount namespace, of which this process has a copy.
     let stage1 = Root::open_at("/")?;
@@ -90,6 +93,8 @@ fn start(launch: Launch<'_>) -> Result<Outcome> {
         std::fs::write("/proc/self/oom_score_adj", score.to_string())
             .context(|| format!("set oom_score_adj to {score}"))?;
     }
+    // A process that ends takes its namespaces with it before pid 1 could have seen them.
+    rustix::io::read(&gate, &mut [0]).context(|| "wait for pid 1")?;
     for handler in &app.pre_start {
         match run_handler(app, handler, inherited)? {
             0 => {}

@@ -442,3 +442,6 @@ fn device_of(mount: &Mount) -> Option<String> {
     let rights = if mount.read_only { "r" } else { "rw" };
     Some(format!("{kind} {}:{} {rights}", rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev)))
 }
+
+#[cfg(test)]
+mod tests;

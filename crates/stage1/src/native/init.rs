@@ -359,12 +359,12 @@ impl<'a> Init<'a> {
             cgroups: &state.cgroups,
             inherited: self.inherited,
             report: report_writer,
+            gate: pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe")?,
         };
         let child = match sys::fork_into(libc::CLONE_NEWNS as u64, launch.cgroups.birthplace()).context(|| "fork")? {
             Fork::Child => become_app(launch),
             Fork::Parent(child) => child,
         };
-        drop(launch);
         state.pid = child.pid;
         state.phase = Phase::Running;
         let namespace = super::state::open_proc(child.pid, "ns/mnt")?;
@@ -374,6 +374,8 @@ impl<'a> Init<'a> {
             return Err(Failure::new(format!("descriptor {number} is taken")));
         }
         state.mount_namespace = Some(namespace);
+        // Closes our ends of its pipes, and with them the gate.
+        drop(launch);
         let data = |token: Token| EventData::new_u64(token.encode());
         for (stream, lines) in state.streams.iter().enumerate() {
             if let Some(lines) = lines {

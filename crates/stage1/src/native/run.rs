@@ -10,7 +10,7 @@ use crate::abi::volumes;
 use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
-use sandbox::plan::{Network, Plan, Share};
+use sandbox::plan::{Cgroups, Network, Plan, Share};
 use sandbox::sys::{self, Fork};
 use sandbox::tree::Root;
 use sandbox::{Context, Failure, Result, cgroup};
@@ -78,11 +78,11 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
             return Err(failure.of(format!("cannot set {}", value.file)));
         }
         eprintln!("stage1: warning: the pod runs without cgroups of its own: {failure}");
-        remove_cgroups(&directory, &plan.uuid);
+        remove_cgroups(&directory, &plan);
         plan.cgroups.hierarchies.clear();
     }
     let ended = perform(&directory, &plan, inherited);
-    remove_cgroups(&directory, &plan.uuid);
+    remove_cgroups(&directory, &plan);
     ended
 }
 
@@ -184,9 +184,24 @@ fn make_cgroups(directory: &Path, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn remove_cgroups(directory: &Path, uuid: &str) {
+fn remove_cgroups(directory: &Path, plan: &Plan) {
     // What cannot be removed now is removed by gc, which finds the same lease.
-    let _ = state::leased_cgroups(directory, uuid).and_then(|paths| cgroup::remove(&paths, CGROUP_PATIENCE));
+    if !move_back(&plan.cgroups) {
+        return;
+    }
+    let _ = state::leased_cgroups(directory, &plan.uuid).and_then(|paths| cgroup::remove(&paths, CGROUP_PATIENCE));
+}
+
+/// Leaves the pod's cgroup, if this process had to go there, for its own; false when that cannot be: then the cgroup must stay too.
+fn move_back(cgroups: &Cgroups) -> bool {
+    if cgroups.vacate.is_none() {
+        return true;
+    }
+    // Controllers that are passed down keep processes out; deepest first.
+    let withdrawn =
+        cgroups.delegate.iter().rev().all(|(file, text)| cgroup::write_value(file, &text.replace('+', "-")).is_ok());
+    let own = cgroups.delegate.first().and_then(|(file, _)| file.parent());
+    withdrawn && own.is_some_and(|own| cgroup::write_value(&own.join("cgroup.procs"), "0").is_ok())
 }
 
 /// The text of `runtime-config` (stage1-abi §3.1).

@@ -1,0 +1,109 @@
+//! Plans by example: a folder a case with the pod manifest, the arguments and the kind of host, and the plan that comes of them.
+//! `UPDATE_PLANS=1 cargo test -p stage1` writes the plans anew, to be read in review.
+
+use super::*;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+const UUID: &str = "0b2e1d1c-6c0f-4e0e-9a51-2f6f8d9f7a11";
+
+const VERSION_1: (&str, &str) = (
+    "3:memory:/own\n2:devices:/\n1:cpu,cpuacct:/own\n0::/\n",
+    "1 0 0:1 / /cg/memory rw - cgroup cgroup rw,memory\n\
+     2 0 0:2 / /cg/devices rw - cgroup cgroup rw,devices\n\
+     3 0 0:3 / /cg/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
+     4 0 0:4 / /cg/unified rw - cgroup2 cgroup2 rw\n",
+);
+
+const VERSION_2: (&str, &str) = ("0::/user.slice/session.scope\n", "1 0 0:1 / /cg rw - cgroup2 cgroup2 rw\n");
+
+fn facts(kind: &str) -> Facts {
+    let (cgroup, mountinfo, controllers) = match kind {
+        "v1" => (VERSION_1.0, VERSION_1.1, ""),
+        "v2" => (VERSION_2.0, VERSION_2.1, "cpuset cpu io memory hugetlb pids"),
+        _ => ("", "", ""),
+    };
+    let hierarchies = cgroup::discover(cgroup, mountinfo, |_| controllers.to_owned());
+    Facts { hierarchies, tun: kind == "v1", terminal: kind == "none", term: "xterm-256color".to_owned() }
+}
+
+/// A pod directory with that manifest; every image has one program and the users `root` and `web`.
+fn make_pod(name: &str, manifest: &str) -> PathBuf {
+    let base = std::env::temp_dir().join(format!("rkt-plan-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&base);
+    let stage1 = base.join("stage1/rootfs");
+    fs::create_dir_all(stage1.join("etc")).unwrap();
+    fs::write(stage1.join("etc/hosts-fallback"), "127.0.0.1 localhost\n").unwrap();
+    fs::write(stage1.join("etc/rkt-hosts"), "10.0.0.1 given\n").unwrap();
+    fs::write(stage1.join("etc/rkt-resolv.conf"), "nameserver 10.0.0.2\n").unwrap();
+    fs::write(base.join("pod"), manifest).unwrap();
+    for app in pod_names(manifest) {
+        let directory = stage1.join("opt/stage2").join(app);
+        fs::create_dir_all(directory.join("rootfs/bin")).unwrap();
+        fs::create_dir_all(directory.join("rootfs/etc")).unwrap();
+        let program = directory.join("rootfs/bin/tool");
+        fs::write(&program, "").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(directory.join("rootfs/etc/passwd"), "root:x:0:0::/:/bin/sh\nweb:x:33:33::/:/bin/sh\n").unwrap();
+        fs::write(directory.join("rootfs/etc/group"), "root:x:0:\nweb:x:34:\n").unwrap();
+        let manifest = r#"{"acKind":"ImageManifest","acVersion":"0.8.11","name":"example.com/tool"}"#;
+        fs::write(directory.join("manifest"), manifest).unwrap();
+    }
+    base
+}
+
+fn pod_names(manifest: &str) -> Vec<String> {
+    let value: serde_json::Value = serde_json::from_str(manifest).unwrap();
+    value["apps"].as_array().unwrap().iter().map(|app| app["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn each_case_has_the_plan_that_was_reviewed() {
+    let cases = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/native/decide/cases");
+    let mut seen = 0;
+    for entry in fs::read_dir(&cases).unwrap() {
+        let case = entry.unwrap().path();
+        let read = |name: &str| fs::read_to_string(case.join(name)).unwrap();
+        let name = case.file_name().unwrap().to_str().unwrap().to_owned();
+        let base = make_pod(&name, &read("pod"));
+        let mut arguments: Vec<String> = read("arguments").split_whitespace().map(str::to_owned).collect();
+        arguments.push(UUID.to_owned());
+
+        let options = RunOptions::parse(&arguments, true).unwrap();
+        let plan = decide(&Pod::load(&base).unwrap(), &options, &facts(read("facts").trim())).unwrap();
+
+        let text = serde_json::to_string_pretty(&plan).unwrap().replace(base.to_str().unwrap(), "POD") + "\n";
+        let expected = case.join("plan.json");
+        if std::env::var_os("UPDATE_PLANS").is_some() {
+            fs::write(&expected, &text).unwrap();
+        }
+        assert_eq!(text, fs::read_to_string(&expected).unwrap(), "the plan of {name}");
+        fs::remove_dir_all(base).unwrap();
+        seen += 1;
+    }
+    assert!(seen >= 4);
+}
+
+#[test]
+fn a_hosts_file_gets_the_name_once() {
+    let once = add_host("::1 six\n127.0.0.1 localhost\n", "box");
+
+    assert_eq!(once, "::1 six\n127.0.0.1 localhost box\n");
+    assert_eq!(add_host(&once, "box"), once);
+    assert_eq!(add_host("", "box"), "127.0.0.1\tbox\n");
+}
+
+#[test]
+fn networks_are_refused_by_name_and_arguments_of_networks_are_not_part_of_it() {
+    let network = |list: &str| {
+        let mut warnings = Vec::new();
+        let names: Vec<String> = list.split(',').map(str::to_owned).collect();
+        network(&names, &mut warnings).map(|network| (network, warnings.len())).map_err(|failure| failure.to_string())
+    };
+
+    assert_eq!(network("host"), Ok((Network::Host, 0)));
+    assert_eq!(network("none"), Ok((Network::Loopback, 0)));
+    assert_eq!(network("default:IP=10.1.1.1"), Ok((Network::Loopback, 1)));
+    assert_eq!(network("a,default,b").unwrap_err(), "failed to setup network: networks not found: a, b");
+}
