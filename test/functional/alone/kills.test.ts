@@ -57,7 +57,7 @@ for (const [flavor, options] of Object.entries(flavors)) {
 
   test(`${flavor}: kill -9 of rkt in any phase leaves what gc cleans completely, and the store whole`, async () => {
     await using host = await aHost()
-    const image = await busybox()
+    const image = (await host.ok(['fetch', await busybox()])).trim()
     const started = performance.now()
     await host.ok(['run', '--net=host', ...options, image, '--exec=/bin/true'])
     const whole = performance.now() - started
