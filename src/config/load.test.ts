@@ -134,10 +134,10 @@ test('a file must say its kind and version', () => {
 
 test('a file must lie where its kind belongs', () => {
   assert.deepEqual(refusal({'auth.d/p.json': v1('paths', {data: '/x'})}), [
-    String.raw`the configuration directory "DIR/auth.d" expects to have configuration files of kinds "auth\", \"dockerAuth", but "DIR/auth.d/p.json" has kind of "paths"`,
+    String.raw`the configuration directory "DIR/auth.d" expects to have configuration files of kinds "auth\", \"dockerAuth", but "p.json" has kind of "paths"`,
   ])
   assert.deepEqual(refusal({'stage1.d/a.json': basic(['x'])}), [
-    'the configuration directory "DIR/stage1.d" expects to have configuration files of kinds "stage1", but "DIR/stage1.d/a.json" has kind of "auth"',
+    'the configuration directory "DIR/stage1.d" expects to have configuration files of kinds "stage1", but "a.json" has kind of "auth"',
   ])
 })
 

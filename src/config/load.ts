@@ -1,5 +1,5 @@
 import {closeSync, constants, type Dirent, fstatSync, openSync, readdirSync, readFileSync, type Stats, statSync} from 'node:fs'
-import {join} from 'node:path'
+import {basename, join} from 'node:path'
 import {getSystemErrorMessage} from 'node:util'
 
 import {RktError} from '../errors.ts'
@@ -69,7 +69,7 @@ function loadFile(path: string, directory: string, kinds: readonly string[], int
   const version = field(path, members, 'rktVersion')
   if (!kinds.includes(kind)) {
     const expected = `the configuration directory ${JSON.stringify(directory)} expects to have configuration files of kinds ${quoteList(kinds)}`
-    throw new RktError('RKT_CONFIG_INVALID', `${expected}, but ${JSON.stringify(path)} has kind of ${JSON.stringify(kind)}`)
+    throw new RktError('RKT_CONFIG_INVALID', `${expected}, but ${JSON.stringify(basename(path))} has kind of ${JSON.stringify(kind)}`)
   }
   const parser = PARSERS.get(`${kind} ${version}`)
   if (parser === undefined) {
