@@ -16,6 +16,7 @@ const directory = mkdtempSync(join(checkout, '.cache/demo-'))
 const globals = [`--dir=${join(directory, 'data')}`, '--insecure-options=image']
 const interrupted = new AbortController()
 let pod: ChildProcess | undefined
+let steps = 0
 
 for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => interrupted.abort(new Error(`interrupted by ${signal}`)))
@@ -65,7 +66,6 @@ async function demo(): Promise<void> {
   say('Done: an image was built, run, asked, stopped and collected, and nothing of it is left.')
 }
 
-let steps = 0
 function say(what: string): void {
   console.log(`\n${++steps}. ${what}`)
 }

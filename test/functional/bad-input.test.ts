@@ -386,9 +386,9 @@ test('an image for another machine is refused with the machine', async () => {
     {name: 'arch', value: arch},
   ]
   const foreign = await buildImage(manifest({labels: labels('freebsd', 'amd64'), name: 'example.com/foreign'}), addBusybox)
-  await host.ok(['fetch', foreign])
+  const id = (await host.ok(['fetch', foreign])).trim()
 
-  await refusedWithoutTrace(host, ['prepare', 'example.com/foreign'], /bad os "freebsd" \(must be one of: \[linux\]\)/)
+  await refusedWithoutTrace(host, ['prepare', id], /bad os "freebsd" \(must be one of: \[linux\]\)/)
 })
 
 test('an image without an app section needs --exec', async () => {

@@ -297,7 +297,7 @@ test('image build gives the same bytes for the same tree, whenever and wherever 
   await host.ok(['image', 'build', second, host.path('2.aci')])
 
   assert.equal(sha512(readFileSync(host.path('1.aci'))), sha512(readFileSync(host.path('2.aci'))))
-  assert.match(await host.refused(['image', 'build', first, host.path('1.aci')]), /output ACI file exists/)
+  assert.match(await host.refused(['image', 'build', first, host.path('1.aci')]), /output ACI file .*exists/)
   rmSync(join(first, 'manifest'))
   assert.match(await host.refused(['image', 'build', first, host.path('3.aci')]), /manifest/)
   assert.ok(!existsSync(host.path('3.aci')), 'nothing partial is visible')
