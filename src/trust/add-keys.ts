@@ -1,4 +1,3 @@
-import type {AcIdentifier} from '../appc/index.ts'
 import type {Diagnostics} from '../diagnostics.ts'
 import {RktError} from '../errors.ts'
 import type {HttpClient} from '../http/index.ts'
@@ -19,7 +18,7 @@ export interface AddKeysPorts {
 
 export interface AddKeysOptions {
   /** The names that the keys will vouch for; null for every name. */
-  readonly prefix: AcIdentifier | null
+  readonly prefix: string | null
   /** Paths and URLs. */
   readonly locations: readonly string[]
   readonly allowHttp: boolean
@@ -74,7 +73,7 @@ function mayTrustTransport(location: KeyLocation, {trustKeysFromHttp = false, tr
   return location.url.protocol === 'https:' || trustKeysFromHttp
 }
 
-async function review({diagnostics, print, reviewer = terminalReviewer()}: AddKeysPorts, prefix: AcIdentifier | null): Promise<boolean> {
+async function review({diagnostics, print, reviewer = terminalReviewer()}: AddKeysPorts, prefix: string | null): Promise<boolean> {
   if (!reviewer.isThere()) {
     diagnostics.note('pubkey', `To trust the key for "${prefix ?? ''}", do one of the following:`)
     diagnostics.note('pubkey', ' - call rkt with --trust-keys-from-https')

@@ -12,7 +12,7 @@ import {
   writeSync,
 } from 'node:fs'
 import {dirname, join} from 'node:path'
-import {type AcIdentifier, parseAcIdentifier} from '../appc/index.ts'
+import {parseAcIdentifier} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
 
@@ -75,9 +75,8 @@ export class KeyFiles {
   }
 
   /** Writes a key for a prefix, or for every name, and says where it lies. */
-  write(prefix: AcIdentifier | null, file: string, text: string): string {
-    const {prefix: prefixes, root} = this.#layout
-    const path = prefix === null ? join(this.#local, root, file) : join(this.#local, prefixes, safePrefix(prefix), file)
+  write(prefix: string | null, file: string, text: string): string {
+    const path = this.#pathFor(prefix, file)
     try {
       writeKey(path, this.#local, text)
     } catch (error) {
@@ -87,6 +86,15 @@ export class KeyFiles {
       })
     }
     return path
+  }
+
+  #pathFor(prefix: string | null, file: string): string {
+    if (prefix === null) return join(this.#local, this.#layout.root, file)
+    try {
+      return join(this.#local, this.#layout.prefix, safePrefix(prefix), file)
+    } catch (cause) {
+      throw new RktError('RKT_BAD_PREFIX', notAdded(prefix), {cause})
+    }
   }
 
   #gather(dir: string, trusted: Map<string, string>): void {
@@ -118,8 +126,7 @@ export class KeyFiles {
 }
 
 /** The outer sentence of a key that could not be added. */
-export const notAdded = (prefix: AcIdentifier | null) =>
-  prefix === null ? 'error adding root key' : `error adding key for prefix "${prefix}"`
+export const notAdded = (prefix: string | null) => (prefix === null ? 'error adding root key' : `error adding key for prefix "${prefix}"`)
 
 export function keyringError(path: string, cause: unknown): RktError {
   return new RktError('RKT_KEYRING_UNREADABLE', 'keystore: error loading keyring', {cause, hint: `Repair or remove ${path}.`})

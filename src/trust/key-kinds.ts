@@ -1,4 +1,3 @@
-import type {AcIdentifier} from '../appc/index.ts'
 import {describeKeys, formatFingerprint} from './describe-keys.ts'
 import type {StoredKey} from './key-files.ts'
 import type {Keystore} from './keystore.ts'
@@ -10,7 +9,7 @@ import {visible} from './text.ts'
 export interface KeyKind {
   /** Lines for whoever reviews the keys of a file. */
   show(bytes: Uint8Array, failure: string): Promise<string[]>
-  add(prefix: AcIdentifier | null, bytes: Uint8Array): Promise<StoredKey[]>
+  add(prefix: string | null, bytes: Uint8Array): Promise<StoredKey[]>
 }
 
 /** OpenPGP keys, for the detached signatures of image archives. */

@@ -9,7 +9,7 @@ export interface Keystore {
   /** Whether a prefix directory of the name, or of a parent of it, holds a key; root keys do not count. */
   hasKeysFor(prefix: AcIdentifier): boolean
   /** Stores each key of a key file under its own fingerprint; `prefix` null trusts it for every name. */
-  add(prefix: AcIdentifier | null, bytes: Uint8Array): Promise<StoredKey[]>
+  add(prefix: string | null, bytes: Uint8Array): Promise<StoredKey[]>
 }
 
 /** Opens the keystore of OpenPGP keys: `trustedkeys/{root.d,prefix.d/PREFIX}/FINGERPRINT`. */

@@ -6,7 +6,7 @@ export interface SigstoreKeystore {
   /** The keys that may vouch for an image of a registry, named as its appc view is: `quay.io/coreos/etcd`. */
   keysFor(name: AcIdentifier): Promise<SigstoreKey[]>
   /** Stores a public key in PEM; `prefix` null trusts it for every name. */
-  add(prefix: AcIdentifier | null, bytes: Uint8Array): Promise<StoredKey[]>
+  add(prefix: string | null, bytes: Uint8Array): Promise<StoredKey[]>
 }
 
 /**
