@@ -2,6 +2,7 @@
  * The public API of rkt: all that a plugin may import, under the name `@rkt/engine`. What is exported here keeps its meaning.
  */
 
+export {parseImageString} from './appc/index.ts'
 export {
   type ArgInput,
   Args,
@@ -19,8 +20,10 @@ export {
   relativeTime,
   UsageError,
 } from './cli/index.ts'
+export {discoverKeyLocations} from './discovery/index.ts'
 export type {Engine, EngineOptions} from './engine/index.ts'
 export {causeChain, type ErrorCode, RktError} from './errors.ts'
+export {openHttp} from './http/index.ts'
 export {
   type BuildOptions,
   buildImage,
@@ -35,3 +38,4 @@ export {
 export {PodContents, prepareLock, treesInUse} from './pod/index.ts'
 export type {ImageInfo, ImageKey} from './store/index.ts'
 export type {TreeId} from './treestore/index.ts'
+export {addKeys, locateKeys, openKeystore, openpgpKeys, openSigstoreKeystore, sigstoreKeys} from './trust/index.ts'
