@@ -23,7 +23,8 @@ for (const signal of ['SIGHUP', 'SIGINT', 'SIGTERM'] as const)
 try {
   await demo()
 } catch (error) {
-  console.error(`\ndemo: ${error instanceof Error ? error.message : String(error)}`)
+  const reason = interrupted.signal.aborted ? interrupted.signal.reason : error
+  console.error(`\ndemo: ${reason instanceof Error ? reason.message : String(reason)}`)
   process.exitCode = 1
 } finally {
   await cleanUp()
