@@ -173,11 +173,11 @@ fn an_app_sees_what_the_contract_promises() {
 #[test]
 fn an_app_has_the_descriptors_signals_and_umask_that_the_caller_had() {
     skip_unless_possible!();
-    let script =
-        "ls /proc/self/fd | tr '\\n' ' '; echo; grep -E '^Sig(Ign|Blk)' /proc/self/status | tr '\\t' ' '; umask";
+    let script = "ls /proc/self/fd | tr '\\n' ' '; echo; grep -E '^Sig(Ign|Blk)' /proc/self/status | tr '\\t' ' '; umask; ulimit -Sn";
     let pod = Pod::new(&[App::sh("app", script)]);
 
-    let seen = pod.run_under("trap '' USR1; umask 027; exec 7</dev/null;", &["--net=host"]).app_lines("app");
+    let seen =
+        pod.run_under("trap '' USR1; umask 027; ulimit -Sn 64; exec 7</dev/null;", &["--net=host"]).app_lines("app");
 
     // 3 is the directory that ls reads.
     let ignored = u64::from_str_radix(seen[2].trim_start_matches("SigIgn: "), 16).unwrap();
@@ -185,6 +185,7 @@ fn an_app_has_the_descriptors_signals_and_umask_that_the_caller_had() {
     let own = 0x1_8000_0000;
     assert_eq!(ignored & !own, (support::ignored_signals() | 0x200) & !own);
     assert_eq!([&seen[0], &seen[1], &seen[3]], ["0 1 2 3 ", "SigBlk: 0000000000000000", "0027"]);
+    assert_eq!(seen[4], "64");
 }
 
 #[test]
@@ -437,4 +438,35 @@ fn an_interactive_pod_without_a_terminal_has_the_callers_streams() {
 
     assert_eq!((ended.status, ended.stdout.as_str()), (Some(4), "got typed\n"), "{}", ended.stderr);
     assert!(ended.stderr.ends_with("err\n"));
+}
+
+#[test]
+fn an_app_never_holds_the_callers_terminal() {
+    skip_unless_possible!();
+    let pod = Pod::new(&[App::sh("app", "[ -t 1 ] || echo no terminal; echo err >&2; exit 3")]);
+    let (leader, follower) = support::terminal();
+
+    let ended = pod.run_on(&follower, &["--net=host", "--interactive"]);
+
+    drop(follower);
+    assert_eq!(ended.status, Some(3));
+    assert_eq!(support::read_terminal(leader), "no terminal\r\nerr\r\n");
+}
+
+#[test]
+fn a_terminal_of_the_pod_stands_for_the_callers() {
+    skip_unless_possible!();
+    let app = App {
+        user: "1234",
+        ..App::sh("app", "read line; [ -t 0 ] && [ -t 1 ] && echo got $line on $(readlink /proc/self/fd/0)")
+    };
+    let pod = Pod::new(&[app]);
+    let (leader, follower) = support::terminal();
+    rustix::io::write(&leader, b"word\n").unwrap();
+
+    let ended = pod.run_at(&follower, &["--net=host", "--interactive"]);
+
+    drop(follower);
+    assert_eq!(ended.status, Some(0), "{}", ended.stderr);
+    assert!(support::read_terminal(leader).contains("got word on /dev/pts/0"));
 }

@@ -143,12 +143,27 @@ pub struct Lines {
     /// `stdout` or `stderr`, as the log says it.
     stream: &'static str,
     buffer: Vec<u8>,
+    /// Where bytes go as they are, instead of becoming lines.
+    raw: Option<Console>,
 }
 
 impl Lines {
+    /// Bytes of what is read from `source` for the caller's own terminal, which no process of a pod may hold.
+    pub fn raw(source: OwnedFd, terminal: Console) -> Self {
+        Self { raw: Some(terminal), ..Self::new(source, "") }
+    }
+
+    /// Writes what a blocked terminal left; answers whether something is left still.
+    pub fn flush_raw(&mut self) -> bool {
+        self.raw.as_mut().is_some_and(|raw| {
+            raw.flush();
+            raw.is_blocked()
+        })
+    }
+
     /// Lines of what is read from `source`, which is non-blocking.
     pub fn new(source: OwnedFd, stream: &'static str) -> Self {
-        Self { source, stream, buffer: Vec::new() }
+        Self { source, stream, buffer: Vec::new(), raw: None }
     }
 
     /// Reads what is there, hands complete lines on, and answers whether more may come.
@@ -174,6 +189,14 @@ impl Lines {
     }
 
     fn hand_on(&mut self, label: &str, log: Option<&mut File>, console: &mut Console, end: bool) {
+        if let Some(raw) = &mut self.raw {
+            raw.show(&self.buffer);
+            self.buffer.clear();
+            if end {
+                raw.finish(Duration::from_secs(1));
+            }
+            return;
+        }
         let (mut shown, mut logged) = (Vec::new(), Vec::new());
         let mut at = 0;
         loop {

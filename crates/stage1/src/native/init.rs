@@ -159,6 +159,7 @@ impl<'a> Init<'a> {
         let handled: Vec<i32> = [&[libc::SIGCHLD][..], &STOP_SIGNALS, &PASSED_SIGNALS].concat();
         sys::SignalSet::of(&handled).block();
         sys::set_ignored(libc::SIGPIPE, true);
+        inherited.raise_descriptor_limit();
         let signals = sys::SignalSet::of(&handled).descriptor().context(|| "watch signals")?;
         let events = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "watch events")?;
 
@@ -251,7 +252,8 @@ impl<'a> Init<'a> {
         while !self.apps.iter().all(|app| matches!(app.phase, Phase::Ended)) {
             self.watch_console();
             events.clear();
-            match epoll::wait(&self.events, rustix::buffer::spare_capacity(&mut events), self.timeout().as_ref()) {
+            let timeout = self.timeout();
+            match epoll::wait(&self.events, rustix::buffer::spare_capacity(&mut events), timeout.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(Failure::system("wait for events", error)),
             }
@@ -267,8 +269,12 @@ impl<'a> Init<'a> {
         Ok(self.finish())
     }
 
-    fn timeout(&self) -> Option<rustix::event::Timespec> {
-        let left = self.deadline?.saturating_duration_since(Instant::now());
+    /// How long to wait for events: until the grace ends, and shortly while a terminal that is relayed to is blocked.
+    fn timeout(&mut self) -> Option<rustix::event::Timespec> {
+        let blocked = self.apps.iter_mut().flat_map(|app| app.streams.iter_mut().flatten()).any(Lines::flush_raw);
+        let blocked = blocked.then_some(Duration::from_millis(50));
+        let grace = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let left = blocked.into_iter().chain(grace).min()?;
         Some(rustix::event::Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() })
     }
 
@@ -339,18 +345,37 @@ impl<'a> Init<'a> {
                 writers.push(writer);
             }
         }
+        if app.stdio == Stdio::Stream {
+            let inherited = [rustix::stdio::stdout(), rustix::stdio::stderr()];
+            for (slot, stream) in state.streams.iter_mut().zip(inherited) {
+                if rustix::termios::isatty(stream) {
+                    let terminal = Console::over(stream).context(|| "open the terminal")?;
+                    let (reader, writer) = stream_pipe(app.user.uid, app.user.gid)?;
+                    *slot = Some(Lines::raw(reader, terminal));
+                    writers.push(writer);
+                }
+            }
+        }
         let follower = self.terminal.as_ref().map_or(null.as_fd(), |terminal| terminal.follower.as_fd());
+        if app.stdio == Stdio::Terminal {
+            rustix::fs::fchown(follower, Some(Uid::from_raw(app.user.uid)), None)
+                .context(|| "hand the terminal to the app")?;
+        }
         let streams = match app.stdio {
             Stdio::Log => {
                 Streams { stdin: null.as_fd(), stdout: writers[0].as_fd(), stderr: writers[1].as_fd(), terminal: false }
             }
             Stdio::Terminal => Streams { stdin: follower, stdout: follower, stderr: follower, terminal: true },
-            Stdio::Stream => Streams {
-                stdin: rustix::stdio::stdin(),
-                stdout: rustix::stdio::stdout(),
-                stderr: rustix::stdio::stderr(),
-                terminal: false,
-            },
+            Stdio::Stream => {
+                // The caller's own, but a relay in the place of a terminal.
+                let mut relays = writers.iter();
+                let mut stream = |index: usize, own| match &state.streams[index] {
+                    Some(_) => relays.next().map_or(own, AsFd::as_fd),
+                    None => own,
+                };
+                let (stdout, stderr) = (stream(0, rustix::stdio::stdout()), stream(1, rustix::stdio::stderr()));
+                Streams { stdin: rustix::stdio::stdin(), stdout, stderr, terminal: false }
+            }
         };
         let launch = Launch {
             app,
@@ -549,10 +574,14 @@ fn pod_status(failed: Option<i32>) -> i32 {
 
 /// A pipe whose end for the app belongs to its user, so that it may open /dev/stdout, and the lines that come out.
 fn line_stream(name: &'static str, uid: u32, gid: u32) -> Result<(Lines, OwnedFd)> {
+    stream_pipe(uid, gid).map(|(reader, writer)| (Lines::new(reader, name), writer))
+}
+
+fn stream_pipe(uid: u32, gid: u32) -> Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe")?;
     rustix::io::ioctl_fionbio(&reader, true).context(|| "make a pipe")?;
     rustix::fs::fchown(&writer, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).context(|| "make a pipe")?;
-    Ok((Lines::new(reader, name), writer))
+    Ok((reader, writer))
 }
 
 /// Both ends of a new terminal of the devpts instance that `multiplexer` belongs to.

@@ -1,6 +1,7 @@
 //! A pod directory made by hand, and the entrypoints called as stage0 calls them.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -86,6 +87,10 @@ pub struct Pod {
 
 impl Pod {
     pub fn new(apps: &[App]) -> Self {
+        Self::of_flavor("native", apps)
+    }
+
+    pub fn of_flavor(flavor: &str, apps: &[App]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let uuid = format!("{:08x}-0000-4000-8000-{number:012x}", std::process::id());
@@ -96,7 +101,7 @@ impl Pod {
             fs::create_dir_all(stage1.join(directory)).unwrap();
         }
         fs::write(stage1.join("etc/hosts-fallback"), HOSTS).unwrap();
-        symlink("native", stage1.join("flavor")).unwrap();
+        symlink(flavor, stage1.join("flavor")).unwrap();
         fs::copy(STAGE1, stage1.join("run")).unwrap();
         for name in ["enter", "gc", "plan", "stop"] {
             fs::hard_link(stage1.join("run"), stage1.join(name)).unwrap();
@@ -115,9 +120,10 @@ impl Pod {
             fs::create_dir_all(root.join(name)).unwrap();
         }
         fs::copy(BUSYBOX, root.join("bin/busybox")).unwrap();
-        for tool in
-            ["cat", "env", "grep", "hostname", "id", "ls", "mkdir", "mknod", "sh", "sleep", "stat", "touch", "tr"]
-        {
+        for tool in [
+            "cat", "env", "grep", "hostname", "id", "ls", "mkdir", "mknod", "readlink", "sh", "sleep", "stat", "touch",
+            "tr",
+        ] {
             symlink("busybox", root.join("bin").join(tool)).unwrap();
         }
         fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();
@@ -168,25 +174,32 @@ impl Pod {
         self.read("pid").trim().parse().unwrap()
     }
 
-    /// Starts `run` as stage0 does: in a mount namespace of its own, with the lock; `before` runs in the shell that execs it.
-    /// Answers when the apps run, or when `run` has ended.
-    pub fn start_under(&self, before: &str, options: &[&str]) -> Running {
+    /// `run` as stage0 starts it: in a mount namespace of its own, with the lock; `before` runs in the shell that execs it.
+    fn command(&self, before: &str, options: &[&str]) -> Command {
         let script = format!(
             "mount --bind . . && mount --make-private . && cd \"$PWD\" && exec 9<. && flock -n 9 && export RKT_LOCK_FD=9 || exit 99\n\
              {before} exec stage1/rootfs/run \"$@\""
         );
-        let child = Command::new("unshare")
+        let mut command = Command::new("unshare");
+        command
             .args(["-m", "--propagation", "unchanged", "sh", "-c", &script, "sh"])
             .args(options)
             .arg(&self.uuid)
             .current_dir(self.base.join(&self.uuid))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts the pod; answers when the apps run, or when `run` has ended.
+    pub fn start_under(&self, before: &str, options: &[&str]) -> Running {
+        let child = self.command(before, options).spawn().unwrap();
         let mut running = Running { child: Some(child) };
         let ready = self.path("stage1/rootfs/rkt/supervisor-status");
+        // The flavor without a supervisor says only its pid.
+        let fly = fs::read_link(self.path("stage1/rootfs/flavor")).unwrap().to_str() == Some("fly");
+        let ready = if fly { self.path("pid") } else { ready };
         until("the apps run", Duration::from_secs(20), || ready.symlink_metadata().is_ok() || !running.is_alive());
         running
     }
@@ -197,6 +210,18 @@ impl Pod {
 
     pub fn run_under(&self, before: &str, options: &[&str]) -> Ended {
         self.start_under(before, options).wait()
+    }
+
+    /// Runs the pod with the output on a terminal, the input elsewhere.
+    pub fn run_on(&self, terminal: &OwnedFd, options: &[&str]) -> Ended {
+        let output = || Stdio::from(terminal.try_clone().unwrap());
+        Ended::of(self.command("", options).stdout(output()).stderr(output()).output().unwrap())
+    }
+
+    /// Runs the pod with input and output on a terminal.
+    pub fn run_at(&self, terminal: &OwnedFd, options: &[&str]) -> Ended {
+        let stream = || Stdio::from(terminal.try_clone().unwrap());
+        Ended::of(self.command("", options).stdin(stream()).stdout(stream()).output().unwrap())
     }
 
     pub fn run(&self, options: &[&str]) -> Ended {
@@ -330,4 +355,25 @@ pub fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
     u64::from_str_radix(mask.trim(), 16).unwrap() & !(1 << 12)
+}
+
+/// Both ends of a terminal of the host.
+pub fn terminal() -> (OwnedFd, OwnedFd) {
+    use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let leader = openpt(flags).unwrap();
+    unlockpt(&leader).unwrap();
+    let follower = ioctl_tiocgptpeer(&leader, flags).unwrap();
+    (leader, follower)
+}
+
+/// What was written to a terminal whose other end is closed.
+pub fn read_terminal(leader: OwnedFd) -> String {
+    let mut text = Vec::new();
+    let mut chunk = [0; 4096];
+    // The end of a terminal is the error EIO.
+    while let Ok(count) = rustix::io::read(&leader, &mut chunk) {
+        text.extend_from_slice(&chunk[..count]);
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
