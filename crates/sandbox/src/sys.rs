@@ -111,12 +111,6 @@ pub fn close_on_exec_from(first: u32) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
-/// Closes every descriptor from `first` to `last`. The caller holds no owner of one of them that it still uses or drops.
-pub fn close_range(first: u32, last: u32) -> io::Result<()> {
-    // SAFETY: closing a descriptor breaks no memory; that no owner of one lives on is the caller's promise above.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
-}
-
 /// execve(2). Returns only when it failed.
 pub fn execve(path: &CStr, arguments: &[CString], environment: &[CString]) -> io::Error {
     let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
