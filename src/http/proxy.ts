@@ -48,7 +48,7 @@ function matches(item: string, host: string, port: string): boolean {
   const [, bracketed, plain, itemPort] = /^(?:\[([^\]]+)\]|([^:]*|.*:.*:.*?))(?::(\d+))?$/.exec(item) ?? []
   if (itemPort !== undefined && itemPort !== port) return false
   const name = bracketed ?? plain ?? ''
-  if (isIP(name) !== 0) return name === host
+  if (isIP(name) !== 0 || isIP(host) !== 0) return name === host
   const suffix = name.replace(/^\*?\./, '')
   if (suffix === '') return false
   return host.endsWith(`.${suffix}`) || (host === suffix && !/^\*?\./.test(name))
