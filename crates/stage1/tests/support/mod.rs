@@ -252,6 +252,8 @@ impl Pod {
 
 impl Drop for Pod {
     fn drop(&mut self) {
+        // A test that failed may have left cgroups.
+        self.entrypoint("gc", &[&self.uuid]);
         let _ = fs::remove_dir_all(&self.base);
     }
 }
