@@ -12,6 +12,7 @@ export default class Fetch extends EngineCommand {
     ...pullFlags,
     full: Flags.boolean({description: 'print the full image hash after fetching'}),
     'pull-policy': {...pullFlags['pull-policy'], default: 'update', defaultText: '"update"'},
+    quiet: Flags.boolean({description: 'show no progress, only the image hashes and failures'}),
     signature: imageFlags.signature,
   }
   static override interspersed = false
@@ -28,7 +29,14 @@ export default class Fetch extends EngineCommand {
     const {insecure} = this.globals
     const keys: string[] = []
     for (const {flags: image, reference} of images) {
-      const options = {dependencies: true, insecure, progress: process.stderr, pullPolicy: policy, render: true, signature: image.signature}
+      const options = {
+        dependencies: true,
+        insecure,
+        progress: flags.quiet ? undefined : process.stderr,
+        pullPolicy: policy,
+        render: true,
+        signature: image.signature,
+      }
       try {
         keys.push(await findImage(engine, reference, options))
       } catch (error) {

@@ -1,45 +1,29 @@
-import {formatImageString, type ImageManifest} from '../appc/index.ts'
-import {RktError} from '../errors.ts'
-import type {ImageKey, ImportOptions} from '../store/index.ts'
+import {formatImageString, type Label} from '../appc/index.ts'
+import type {ImageKey} from '../store/index.ts'
 import {renderList} from '../treestore/index.ts'
-import type {FindImageOptions, ImagePorts} from './ports.ts'
-import {say} from './say.ts'
+import {nameReference} from './reference.ts'
+import type {Session} from './session.ts'
+import {findName} from './transports/name.ts'
 
-/** Everything that an image depends on must be in the store, and no image may depend on itself. */
-export function checkDependencies(
-  {diagnostics, store}: Pick<ImagePorts, 'diagnostics' | 'store'>,
-  key: ImageKey,
-  manifest: ImageManifest,
-): void {
-  const [, ...dependencies] = renderList(store, key, manifest)
-  for (const dependency of new Set(dependencies.map((entry) => entry.key))) {
-    say(diagnostics, `using image from local store for image name ${formatImageString(store.info(dependency))}`)
-    store.touch(dependency)
+/**
+ * Finds all that an image depends on, by name, breadth first: its dependencies in the order of its manifest, behind them theirs. What
+ * was found once is not looked for again. An image that depends on itself is an error.
+ */
+export async function findDependencies(session: Session, top: ImageKey): Promise<void> {
+  const {store} = session.ports
+  const seen = new Set<string>()
+  const queue = [top]
+  const nested = session.forDependencies()
+  for (let key = queue.shift(); key !== undefined; key = queue.shift()) {
+    for (const {imageName, labels = []} of store.manifest(key).dependencies ?? []) {
+      const reference = nameReference(imageName, labels, formatImageString({labels, name: imageName}))
+      const identity = JSON.stringify([imageName, reference.labels.map(pair).sort()])
+      if (seen.has(identity)) continue
+      seen.add(identity)
+      queue.push(await findName(nested, reference))
+    }
   }
+  if (seen.size > 0) renderList(store, top)
 }
 
-/** An archive that cannot become an image of the store; `message` names it. */
-export class ImportError extends RktError {
-  constructor(source: string, cause: unknown) {
-    super(cause instanceof RktError ? cause.code : 'RKT_IMPORT_FAILED', `cannot import ${source}`, {
-      cause,
-      ...(cause instanceof RktError && {exitCode: cause.exitCode, hint: cause.hint}),
-    })
-  }
-}
-
-/** Imports from a descriptor; an image whose dependencies are missing is refused before it is visible. */
-export async function importFrom(
-  ports: Pick<ImagePorts, 'diagnostics' | 'store'>,
-  fd: number,
-  source: string,
-  {dependencies}: Pick<FindImageOptions, 'dependencies'>,
-): Promise<ImageKey> {
-  const options: ImportOptions = {latest: false, source}
-  try {
-    if (!dependencies) return await ports.store.importAci(fd, options)
-    return await ports.store.importAci(fd, {...options, accept: (manifest, key) => checkDependencies(ports, key, manifest)})
-  } catch (cause) {
-    throw new ImportError(source, cause)
-  }
-}
+const pair = ({name, value}: Label): string => `${name}=${value}`

@@ -6,13 +6,17 @@ import {promisify} from 'node:util'
 const [readSome, writeSome] = [promisify(read), promisify(write)]
 const CHUNK = 1 << 18
 
-/** A stream that writes at the descriptor's position; `bytes` counts them. */
+/** A stream that writes from `start` on, or else at the descriptor's position; `bytes` counts them. */
 export type DescriptorSink = Writable & {bytes: number}
 
-export function descriptorSink(fd: number): DescriptorSink {
+export function descriptorSink(fd: number, start?: number): DescriptorSink {
   const writeAll = async (chunk: Buffer): Promise<void> => {
-    for (let at = 0; at < chunk.length; ) at += (await writeSome(fd, chunk, at, chunk.length - at)).bytesWritten
-    sink.bytes += chunk.length
+    for (let at = 0; at < chunk.length; ) {
+      const position = start === undefined ? null : start + sink.bytes
+      const {bytesWritten} = await writeSome(fd, chunk, at, chunk.length - at, position)
+      at += bytesWritten
+      sink.bytes += bytesWritten
+    }
   }
   const stream = new Writable({
     highWaterMark: CHUNK,

@@ -20,6 +20,7 @@ function aHost() {
   const ports = {
     config: {auth: new Map()},
     diagnostics: {debug: (_: string, line: string) => lines.push(line), note: (_: string, line: string) => lines.push(line)},
+    options: {localConfig: join(dir, 'local'), systemConfig: join(dir, 'system'), trustKeysFromHttps: false},
     store,
     treestore: openTreestore(cas, store),
   }

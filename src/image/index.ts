@@ -1,12 +1,12 @@
 /**
- * Images as users name them: references, finding and fetching them by the pull policy, stored images by ID or name, and packing a
- * directory into an archive. Rests on the store, the treestore, configuration and appc. Knows nothing of pods, flavors or the
- * command line.
+ * Images as users name them: references, finding, fetching and verifying them by the pull policy (one transport for each kind of
+ * reference), stored images by ID or name, and packing a directory into an archive. Rests on the store, the treestore, http,
+ * discovery, trust, configuration and appc. Knows nothing of pods, flavors or the command line.
  */
 export {type BuildOptions, buildImage} from './build-image.ts'
-export {ImportError} from './dependencies.ts'
 export {type DistributionPoint, formatDistributionPoint, parseDistributionPoint} from './distribution.ts'
 export {findImage} from './find-image.ts'
+export {ImportError} from './import-archive.ts'
 export {type PackOptions, packAci, writeAci} from './pack-aci.ts'
 export type {FindImageOptions, ImagePorts, PullPolicy} from './ports.ts'
 export type {ProgressOutput} from './progress.ts'

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
 import {maxAgeOf} from './cache-control.ts'
-import {redactUrl} from './http-get.ts'
 import {formatDistributionPoint, parseDistributionPoint, parseImageReference} from './index.ts'
 import {progressLine} from './progress.ts'
 
@@ -91,15 +90,27 @@ test('Cache-Control gives seconds, the last directive deciding', () => {
   )
 })
 
-test('passwords do not get into messages', () => {
-  assert.equal(redactUrl('https://user:pass@example.com/a.aci'), 'https://user:***@example.com/a.aci')
-  assert.equal(redactUrl('https://example.com/a:b@c.aci'), 'https://example.com/a:b@c.aci')
-})
-
 test('progress is a bar on a terminal and numbers elsewhere', () => {
-  assert.equal(progressLine('ACI', 1_230_000, 4_560_000, false), 'Downloading ACI:  1.23 MB/4.56 MB')
-  assert.equal(progressLine('ACI', 12, null, true), 'Downloading ACI: 12 B of an unknown total size')
-  const bar = progressLine('ACI', 50, 100, true)
+  assert.equal(progressLine('ACI', {done: 1_230_000, isTTY: false, seconds: 2, total: 4_560_000}), 'Downloading ACI:  1.23 MB/4.56 MB')
+  assert.equal(progressLine('ACI', {done: 12, isTTY: true, total: null}), 'Downloading ACI: 12 B of an unknown total size')
+  const bar = progressLine('ACI', {done: 50, isTTY: true, total: 100})
   assert.match(bar, /^Downloading ACI: \[=+ +\] 50 B\/100 B$/)
   assert.equal(bar.indexOf(']') - bar.indexOf('[') + 1, 80 - 'Downloading ACI'.length - 18)
+})
+
+test('rate and time left stand behind the bar, and the line fits into a terminal', () => {
+  const line = (done: number, seconds: number) => progressLine('ACI', {done, isTTY: true, seconds, total: 999_000_000})
+  assert.match(line(500_000_000, 10), /^Downloading ACI: \[=+ +\] 500 MB\/999 MB 50 MB\/s 10s$/)
+  assert.match(line(1_110_000, 111), / 10 KB\/s 27h43m$/)
+  assert.match(line(998_000_000, 1), / 998 MB\/s 1s$/)
+  assert.doesNotMatch(line(500_000_000, 0.5), /\/s/)
+  assert.ok(
+    Math.max(
+      ...[
+        [1_230_000, 1.5],
+        [123_000_000, 777],
+        [11_100_000, 3],
+      ].map(([done = 0, seconds = 0]) => line(done, seconds).length),
+    ) <= 80,
+  )
 })

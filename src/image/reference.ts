@@ -11,9 +11,17 @@ export type ImageReference =
   | {readonly kind: 'hash'; readonly text: string}
   | {readonly kind: 'file'; readonly path: string; readonly text: string}
   | {readonly kind: 'url'; readonly url: URL; readonly text: string}
-  | {readonly kind: 'name'; readonly name: AcIdentifier; readonly labels: readonly Label[]; readonly text: string}
+  | NameReference
   | {readonly kind: 'docker'; readonly text: string}
   | {readonly kind: 'oci'; readonly text: string}
+
+export interface NameReference {
+  readonly kind: 'name'
+  readonly name: AcIdentifier
+  /** What the image must carry; os and arch are among them. */
+  readonly labels: readonly Label[]
+  readonly text: string
+}
 
 const SCHEME = /^([a-z][a-z\d+.-]*):/i
 /** Schemes that are no part of an image's name, which `my-app:v1` reads like. */
@@ -67,7 +75,7 @@ function fromDistributionPoint(uri: string): ImageReference {
   const point = parseDistributionPoint(uri)
   switch (point.type) {
     case 'appc':
-      return withDefaults(point.name, point.labels, uri)
+      return nameReference(point.name, point.labels, uri)
     case 'docker':
       return {kind: 'docker', text: `docker://${point.reference}`}
     case 'aci-archive': {
@@ -87,7 +95,7 @@ function fromDistributionPoint(uri: string): ImageReference {
 function imageName(text: string): ImageReference {
   try {
     const {labels, name} = parseImageString(text)
-    return withDefaults(name, labels, text)
+    return nameReference(name, labels, text)
   } catch (cause) {
     throw new RktError('RKT_BAD_IMAGE_NAME', `invalid appc image string ${JSON.stringify(text)}`, {
       cause,
@@ -97,7 +105,7 @@ function imageName(text: string): ImageReference {
 }
 
 /** A name asks for an image of this host unless its labels say otherwise. */
-function withDefaults(name: AcIdentifier, labels: readonly Label[], text: string): ImageReference {
+export function nameReference(name: AcIdentifier, labels: readonly Label[], text: string): NameReference {
   const missing = hostLabels().filter((label) => labelValue(labels, label.name) === undefined)
   return {kind: 'name', labels: [...labels, ...missing], name, text}
 }

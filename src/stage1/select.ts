@@ -16,7 +16,12 @@ export interface Stage1Choice {
 export interface Stage1Ports {
   readonly config: Config
   readonly diagnostics: Diagnostics
-  readonly options: {readonly insecure: InsecureOptions}
+  readonly options: {
+    readonly insecure: InsecureOptions
+    readonly localConfig: string
+    readonly systemConfig: string
+    readonly trustKeysFromHttps: boolean
+  }
   readonly store: Store
   readonly treestore: Treestore
 }
@@ -103,12 +108,15 @@ async function fromLocation(ports: Stage1Ports, location: string): Promise<Image
   }
 }
 
+/** Never with the configured credentials, as documented. */
 async function find(ports: Stage1Ports, reference: string): Promise<ImageKey> {
   const {findImage} = await import('../image/index.ts')
   const {insecure} = ports.options
-  return await findImage(ports, reference, {
+  const {diagnostics, options, store, treestore} = ports
+  return await findImage({config: {auth: new Map()}, diagnostics, options, store, treestore}, reference, {
     dependencies: false,
     insecure: comesWithTheProgram(reference) ? {...insecure, image: true} : insecure,
+    progress: process.stderr,
     pullPolicy: 'new',
     render: false,
   })

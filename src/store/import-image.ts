@@ -15,8 +15,10 @@ import {vouch} from './vouchers.ts'
 export interface ImportOptions {
   /** The image was asked for without a version. */
   readonly latest: boolean
-  /** Where the bytes came from, for people: a path or a URL. */
+  /** Where the image is distributed: what its record says. */
   readonly source: string
+  /** How messages call it; as the source, unless said otherwise. */
+  readonly origin?: string
   /** Looks at the image before it becomes visible; what it throws refuses the import. */
   readonly accept?: (manifest: ImageManifest, key: ImageKey) => void | Promise<void>
 }
@@ -26,10 +28,14 @@ export interface ImportOptions {
  * sidecar, the last step, when all else is on the disk; a process killed before leaves files that nobody sees, and that the next
  * import of the same image takes over. Importing an image again resets import time, latest flag and tree size.
  */
-export async function importImage(layout: Layout, sourceFd: number, {accept, latest, source}: ImportOptions): Promise<ImageKey> {
+export async function importImage(
+  layout: Layout,
+  sourceFd: number,
+  {accept, latest, source, origin = source}: ImportOptions,
+): Promise<ImageKey> {
   const ingested = unwrap(await native().ingestAci(sourceFd, layout.tmp))
   try {
-    const manifest = parseImageManifest(ingested.manifest, source)
+    const manifest = parseImageManifest(ingested.manifest, origin)
     const key = keyOfDigest(ingested.sha512)
     await accept?.(manifest, key)
     using _lock = await lockImage(layout, key, 'exclusive')

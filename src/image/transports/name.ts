@@ -1,0 +1,86 @@
+import {type ImageManifest, labelValue} from '../../appc/index.ts'
+import {RktError} from '../../errors.ts'
+import {redactUrl} from '../../http/index.ts'
+import type {ImageKey} from '../../store/index.ts'
+import {notInStore} from '../not-in-store.ts'
+import type {NameReference} from '../reference.ts'
+import type {Session} from '../session.ts'
+import {checkIssuer} from '../verification.ts'
+import {fetchArchive} from './http.ts'
+
+/** The image of a name: of the store, or from where its publisher says that it lies, as the pull policy says. */
+export async function findName(session: Session, reference: NameReference): Promise<ImageKey> {
+  const {pullPolicy} = session.options
+  if (pullPolicy !== 'update') {
+    const stored = lookUp(session, reference, !session.verifies)
+    if (stored !== null) {
+      session.say(`using image from local store for image name ${reference.text}`)
+      if (!session.verifies) await session.ports.store.vouch(stored)
+      session.ports.store.touch(stored)
+      return stored
+    }
+  }
+  if (pullPolicy === 'never') {
+    throw notInStore(`image name ${JSON.stringify(reference.text)}`, {unvouched: lookUp(session, reference, true) !== null})
+  }
+  return await fetchName(session, reference)
+}
+
+function lookUp({ports}: Session, {labels, name}: NameReference, unvouched: boolean): ImageKey | null {
+  try {
+    return ports.store.findByName(name, labels, {unvouched})
+  } catch (error) {
+    if (error instanceof RktError && error.code === 'RKT_IMAGE_NOT_FOUND') return null
+    throw error
+  }
+}
+
+async function fetchName(session: Session, {labels, name, text}: NameReference): Promise<ImageKey> {
+  session.say(`searching for app image ${name}`)
+  const {archive, signature} = await locate(session, {labels, name, text})
+  session.say(`remote fetching from URL ${JSON.stringify(redactUrl(archive))}`)
+  if (session.verifies) await session.discoverKeys(name)
+  return await fetchArchive(session, {
+    judge: (bytes) => checkIssuer(session, name, bytes),
+    latest: labelValue(labels, 'version') === undefined,
+    signatureUrl: parse(signature),
+    source: {labels, name, type: 'appc'},
+    text: archive,
+    url: parse(archive),
+    ...(session.verifies && {check: (manifest: ImageManifest) => checkIdentity(manifest, {labels, name})}),
+  })
+}
+
+async function locate(session: Session, {labels, name, text}: Pick<NameReference, 'labels' | 'name' | 'text'>) {
+  try {
+    const {discoverEndpoints} = await import('../../discovery/index.ts')
+    const [endpoint] = (await discoverEndpoints(session.discoveryPorts(session.options.insecure.http), {labels, name})).items
+    if (endpoint === undefined) throw new Error('no endpoints discovered')
+    return endpoint
+  } catch (cause) {
+    const hint = cause instanceof RktError ? cause.hint : undefined
+    throw new RktError('RKT_DISCOVERY_FAILED', `discovery failed for ${JSON.stringify(text)}`, {cause, hint})
+  }
+}
+
+/** Templates are a stranger's text. */
+function parse(text: string): URL {
+  const url = URL.parse(text)
+  if (url?.protocol === 'https:' || url?.protocol === 'http:') return url
+  throw new RktError('RKT_DISCOVERY_FAILED', `discovery leads to ${JSON.stringify(redactUrl(text))}, which is no http URL`)
+}
+
+/** A server cannot give another image than the one that was asked for. */
+function checkIdentity(manifest: ImageManifest, {labels, name}: Pick<NameReference, 'labels' | 'name'>): void {
+  const refuse = (message: string) => new RktError('RKT_IMAGE_MISMATCH', message)
+  if (manifest.name !== name) {
+    throw refuse(`error when reading the app name: ${JSON.stringify(name)} expected but ${JSON.stringify(manifest.name)} found`)
+  }
+  for (const wanted of labels) {
+    const found = labelValue(manifest.labels ?? [], wanted.name)
+    if (found === undefined) throw refuse(`requested label ${JSON.stringify(wanted.name)} not provided by the image manifest`)
+    if (found === wanted.value) continue
+    const [label, asked, got] = [wanted.name, wanted.value, found].map((each) => JSON.stringify(each))
+    throw refuse(`requested value for label ${label}: ${asked} differs from fetched aci label value: ${got}`)
+  }
+}
