@@ -113,7 +113,7 @@ impl From<Request> for RenderRequest {
     }
 }
 
-fn present<T>(value: Either<T, Null>) -> Option<T> {
+pub fn present<T>(value: Either<T, Null>) -> Option<T> {
     match value {
         Either::A(value) => Some(value),
         Either::B(Null) => None,
@@ -210,7 +210,7 @@ pub fn list_xattrs(path: String) -> Outcome<Vec<Attribute>> {
 }
 
 /// Runs `work` on a thread of its own; the promise is settled with its value or its failure, a panic being one too.
-fn on_thread<'env, T, E>(
+pub fn on_thread<'env, T, E>(
     env: &'env Env,
     name: &str,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
@@ -240,6 +240,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// As a number of JavaScript; sizes that it cannot hold are none that a disk has.
-fn number(count: u64) -> i64 {
+pub fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -10,6 +10,7 @@ mod beneath;
 mod exec;
 mod failure;
 mod files;
+mod layer;
 mod mountinfo;
 mod mounts;
 mod namespace;

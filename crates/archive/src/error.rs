@@ -2,7 +2,7 @@
 
 use std::{error, fmt, io};
 
-use crate::{layout::LayoutError, render::RenderError, stream::StreamError, tar::TarError, tree::TreeError};
+use crate::{layer::LayerError, layout::LayoutError, render::RenderError, stream::StreamError, tar::TarError, tree::TreeError};
 
 /// Any failure of this crate. `Display` is the outer sentence, `source` the kernel's or the codec's reason.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub enum Error {
     Layout(LayoutError),
     /// The image cannot become a tree.
     Render(RenderError),
+    /// A layer of an OCI image.
+    Layer(LayerError),
     /// A tree on disk.
     Tree(TreeError),
     /// A system call.
@@ -50,6 +52,7 @@ impl Error {
             Self::Tar(error) => error.code(),
             Self::Layout(error) => error.code(),
             Self::Render(error) => error.code(),
+            Self::Layer(error) => error.code(),
             Self::Tree(error) => error.code(),
             Self::Io(error) if is_full(&error.source) => "RKT_NO_SPACE",
             Self::Io(_) => "RKT_IO",
@@ -102,6 +105,7 @@ impl fmt::Display for Error {
             Self::Tar(error) => error.fmt(f),
             Self::Layout(error) => error.fmt(f),
             Self::Render(error) => error.fmt(f),
+            Self::Layer(error) => error.fmt(f),
             Self::Tree(error) => error.fmt(f),
             Self::Io(error) => f.write_str(&error.what),
         }
@@ -115,6 +119,7 @@ impl error::Error for Error {
             Self::Tar(error) => error.source(),
             Self::Layout(error) => error.source(),
             Self::Render(error) => error.source(),
+            Self::Layer(error) => error.source(),
             Self::Tree(error) => error.source(),
             Self::Io(error) => Some(&error.source),
         }
@@ -130,7 +135,7 @@ macro_rules! from {
         }
     )*};
 }
-from!(StreamError => Stream, TarError => Tar, LayoutError => Layout, RenderError => Render, TreeError => Tree, IoError => Io);
+from!(StreamError => Stream, TarError => Tar, LayoutError => Layout, RenderError => Render, LayerError => Layer, TreeError => Tree, IoError => Io);
 
 #[cfg(test)]
 mod tests {

@@ -58,7 +58,7 @@ pub fn ingest(source: impl AsFd + Send + Sync, directory: &Path) -> Result<Inges
         let early = thread::Builder::new().name("flush".into()).spawn_scoped(scope, early);
         let early = early.map_err(|source| IoError::new("cannot start a thread", source))?;
         let mut writer = Writer { file: &file, pending: 0, flusher };
-        let pumped = pump(stream, &mut |bytes| writer.write(bytes).map_err(io_error(writing)), None, |chunks| {
+        let pumped = pump(&ring::digest::SHA512, stream, &mut |bytes| writer.write(bytes).map_err(io_error(writing)), None, |chunks| {
             layout::read_aci(&mut Reader::new(chunks))
         });
         drop(writer);
@@ -66,7 +66,7 @@ pub fn ingest(source: impl AsFd + Send + Sync, directory: &Path) -> Result<Inges
         pumped.and_then(|pumped| flushed.map(|()| pumped))
     })?;
     file.sync_data().map_err(io_error(writing))?;
-    Ok(Ingested { file: file.into(), sha512: pumped.sha512, size: pumped.size, manifest: pumped.value })
+    Ok(Ingested { file: file.into(), sha512: pumped.digest, size: pumped.size, manifest: pumped.value })
 }
 
 struct Writer<'a> {
@@ -91,13 +91,13 @@ impl Writer<'_> {
 }
 
 /// A descriptor to read from, without moving its offset where it has one.
-struct Input<F> {
+pub struct Input<F> {
     fd: F,
     at: Option<u64>,
 }
 
 impl<F: AsFd> Input<F> {
-    fn new(fd: F) -> Self {
+    pub fn new(fd: F) -> Self {
         let seekable = rustix::fs::seek(&fd, SeekFrom::Current(0)).is_ok();
         if seekable {
             // A hint, no more.

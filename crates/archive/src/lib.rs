@@ -21,6 +21,7 @@ mod error;
 mod extract;
 mod hex;
 mod ingest;
+pub mod layer;
 mod layout;
 mod names;
 mod render;

@@ -179,7 +179,7 @@ pub fn read_blob<T>(
         let found = found.get(..expected.len()).unwrap_or(found).to_owned();
         Err(RenderError::Hash { found, expected: expected.to_owned() }.into())
     };
-    Ok(pump(inflate(file)?, &mut |_| Ok(()), Some(&verify), consume)?.value)
+    Ok(pump(&ring::digest::SHA512, inflate(file)?, &mut |_| Ok(()), Some(&verify), consume)?.value)
 }
 
 /// Whitelists, their paths without slashes at either end: exact matches, no recursion.

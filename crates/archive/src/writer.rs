@@ -350,7 +350,7 @@ pub fn shifted_capability<'a>(shift: Option<Shift>, name: &[u8], value: &'a [u8]
 }
 
 /// Without an access time in the archive the time of the last change stands for it.
-fn times(entry: &Entry) -> Timestamps {
+pub fn times(entry: &Entry) -> Timestamps {
     let spec = |time: Timestamp| Timespec { tv_sec: time.seconds, tv_nsec: time.nanoseconds.into() };
     Timestamps { last_access: spec(entry.atime.unwrap_or(entry.mtime)), last_modification: spec(entry.mtime) }
 }

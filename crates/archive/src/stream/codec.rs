@@ -21,7 +21,20 @@ pub struct Inflated<'a> {
 ///
 /// # Errors
 /// [`StreamError::UnknownType`] when no magic number fits, or what reading gave.
-pub fn inflate<'a>(mut source: impl Read + Send + 'a) -> Result<Inflated<'a>, StreamError> {
+pub fn inflate<'a>(source: impl Read + Send + 'a) -> Result<Inflated<'a>, StreamError> {
+    open(source, None)
+}
+
+/// The same for a layer of an OCI image, which may start with a skippable frame of zstd (RFC 8878, 3.1.2) and is a plain tar
+/// where no magic number fits: the digest says whether the bytes are right, the tar reader what they mean.
+///
+/// # Errors
+/// What reading gave.
+pub fn inflate_layer<'a>(source: impl Read + Send + 'a) -> Result<Inflated<'a>, StreamError> {
+    open(source, Some("tar"))
+}
+
+fn open<'a>(mut source: impl Read + Send + 'a, otherwise: Option<&'static str>) -> Result<Inflated<'a>, StreamError> {
     let mut head = Vec::with_capacity(SNIFFED);
     source.by_ref().take(SNIFFED as u64).read_to_end(&mut head).map_err(|source| StreamError::Read { source })?;
     let starts = |magic: &[u8]| head.starts_with(magic);
@@ -31,7 +44,11 @@ pub fn inflate<'a>(mut source: impl Read + Send + 'a) -> Result<Inflated<'a>, St
         () if starts(&[0xfd, b'7', b'z', b'X', b'Z', 0]) => "xz",
         () if starts(&[0x28, 0xb5, 0x2f, 0xfd]) => "zstd",
         () if head.get(257..262) == Some(b"ustar") => "tar",
-        () => return Err(StreamError::UnknownType),
+        () => match otherwise {
+            Some(_) if matches!(head.first_chunk(), Some([0x50..=0x5f, 0x2a, 0x4d, 0x18])) => "zstd",
+            Some(codec) => codec,
+            None => return Err(StreamError::UnknownType),
+        },
     };
     let input = BufReader::with_capacity(READ_BUFFER, Cursor::new(head).chain(source));
     let failed = |source| StreamError::Corrupt { codec, source };

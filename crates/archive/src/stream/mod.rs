@@ -5,7 +5,7 @@ mod pump;
 
 use std::{error, fmt, io};
 
-pub use codec::inflate;
+pub use codec::{inflate, inflate_layer};
 pub use pump::{Chunks, pump};
 
 /// What is wrong with a compressed stream.

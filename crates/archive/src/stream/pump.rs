@@ -24,8 +24,8 @@ const CHUNKS: usize = 16;
 /// What a whole stream was.
 pub struct Pumped<T> {
     pub value: T,
-    /// Lower-case hex SHA-512 of the inflated stream.
-    pub sha512: String,
+    /// Lower-case hex digest of the inflated stream.
+    pub digest: String,
     /// Its length.
     pub size: u64,
 }
@@ -94,14 +94,15 @@ impl Chunks<'_> {
     }
 }
 
-/// Judges the hex SHA-512 of a stream.
+/// Judges the hex digest of a stream.
 type Verify<'a> = &'a dyn Fn(&str) -> Result<(), Error>;
 
-/// Sends `stream` through `consume`, hashing it on the way, and reads it to its end.
+/// Sends `stream` through `consume`, hashing it with `algorithm` on the way, and reads it to its end.
 ///
 /// Where `consume` fails because the archive is wrong and `verify` is given, the rest of the stream is read all the same and
 /// `verify` is asked first: a damaged blob is then reported as such, not as whatever the damage looks like.
 pub fn pump<T>(
+    algorithm: &'static digest::Algorithm,
     stream: Inflated<'_>,
     tee: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
     verify: Option<Verify<'_>>,
@@ -116,8 +117,8 @@ pub fn pump<T>(
     thread::scope(|scope| {
         let spawn_failed = |source| Error::from(IoError::new("cannot start a thread", source));
         let hasher = thread::Builder::new()
-            .name("sha512".into())
-            .spawn_scoped(scope, move || hash(&hashing))
+            .name("digest".into())
+            .spawn_scoped(scope, move || hash(algorithm, &hashing))
             .map_err(spawn_failed)?;
         thread::Builder::new()
             .name("inflate".into())
@@ -138,18 +139,18 @@ pub fn pump<T>(
         }
         let size = chunks.size;
         drop(chunks); // lets the reader go, were it not at its end
-        let sha512 = hasher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let digest = hasher.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         match (&consumed, verify) {
-            (Ok(_), Some(verify)) => verify(&sha512)?,
-            (Err(error), Some(verify)) if complete && by_content(error) => verify(&sha512)?,
+            (Ok(_), Some(verify)) => verify(&digest)?,
+            (Err(error), Some(verify)) if complete && by_content(error) => verify(&digest)?,
             _ => {}
         }
-        consumed.map(|value| Pumped { value, sha512, size })
+        consumed.map(|value| Pumped { value, digest, size })
     })
 }
 
-fn hash(chunks: &Receiver<Arc<Chunk>>) -> String {
-    let mut context = digest::Context::new(&digest::SHA512);
+fn hash(algorithm: &'static digest::Algorithm, chunks: &Receiver<Arc<Chunk>>) -> String {
+    let mut context = digest::Context::new(algorithm);
     for chunk in chunks {
         context.update(chunk.bytes());
     }

@@ -24,9 +24,9 @@ use crate::error::{Error, io_error};
 
 pub use copy::copy_tree;
 pub use digest::digest_tree;
-pub use remove::remove_tree;
+pub use remove::{remove_child, remove_tree};
 pub use sums::tree_stats;
-pub use xattr::{Xattr, list_xattrs};
+pub use xattr::{Xattr, list_xattrs, of_file as xattrs_of};
 
 /// Why a tree cannot be worked on, apart from system calls that fail.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ fn open_root(path: &Path) -> Result<OwnedFd, Error> {
 }
 
 /// Opens the directory `name` of `parent`, neither through a link nor across a mount (`EXDEV`).
-fn open_child(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
+pub fn open_child(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     fs::openat2(
         parent,
@@ -90,7 +90,7 @@ fn open_child(parent: impl AsFd, name: &CStr) -> Result<OwnedFd, Errno> {
 }
 
 /// The names in a directory, in byte order, so that work over a tree does not depend on its file system.
-fn names(directory: impl AsFd) -> Result<Vec<CString>, Errno> {
+pub fn names(directory: impl AsFd) -> Result<Vec<CString>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
@@ -103,6 +103,6 @@ fn names(directory: impl AsFd) -> Result<Vec<CString>, Errno> {
 }
 
 /// `base/name` for messages.
-fn below(base: &str, name: &CStr) -> String {
+pub fn below(base: &str, name: &CStr) -> String {
     format!("{base}/{}", crate::names::show(name.to_bytes()))
 }

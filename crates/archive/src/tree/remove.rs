@@ -44,6 +44,15 @@ pub fn remove_tree(path: &Path) -> Result<(), Error> {
     remove_entry(&parent_fd, &name, &parent_path.display().to_string())
 }
 
+/// Removes `name` of an open directory, a tree or anything else, as [`remove_tree`] does.
+///
+/// # Errors
+/// As there; `label` names the directory.
+pub fn remove_child(parent: &OwnedFd, name: &[u8], label: &str) -> Result<(), Error> {
+    let name = CString::new(name).map_err(|_| IoError::new(format!("cannot remove from {label}"), Errno::INVAL))?;
+    remove_entry(parent, &name, label)
+}
+
 struct Level {
     fd: OwnedFd,
     name: CString,
