@@ -65,6 +65,8 @@ export interface PreparationOptions {
   readonly imageFailure?: string
   /** A line on stderr behind the command's prefix. */
   readonly note: (line: string) => void
+  /** Downloads are not shown. */
+  readonly quiet?: boolean
 }
 
 /** Finds stage1 and the images, and prepares the pod, which is answered with its lock held. */
@@ -72,10 +74,11 @@ export async function prepareImages(
   engine: Engine,
   flags: PodFlags,
   images: readonly PodImage[],
-  {created, imageFailure, note}: PreparationOptions,
+  {created, imageFailure, note, quiet = false}: PreparationOptions,
 ): Promise<{readonly pod: HeldPod<'prepare'>; readonly prepared: PreparedPod}> {
   const stage1 = await selectStage1(engine, stage1Choice(flags))
-  const source = await manifestSource(engine, flags, images, imageFailure)
+  const progress = quiet ? undefined : process.stderr
+  const source = await manifestSource(engine, flags, images, {failure: imageFailure, progress})
   const overlay = !flags['no-overlay'] && hasOverlay(engine, note)
   try {
     return await preparePod(engine, {
@@ -99,11 +102,11 @@ async function manifestSource(
   engine: Engine,
   flags: PodFlags,
   images: readonly PodImage[],
-  failure: string | undefined,
+  options: FindOptions,
 ): Promise<Pick<PrepareRequest, 'images' | 'manifest'>> {
   const path = flags['pod-manifest']
   if (path === undefined) {
-    return {images: await findImages(engine, flags, images, failure), manifest: (found) => ({manifest: manifestFor(flags, images, found)})}
+    return {images: await findImages(engine, flags, images, options), manifest: (found) => ({manifest: manifestFor(flags, images, found)})}
   }
   const file = readManifestFile(path)
   return {
@@ -115,7 +118,17 @@ async function manifestSource(
   }
 }
 
-async function findImages(engine: Engine, flags: PodFlags, images: readonly PodImage[], failure: string | undefined): Promise<ImageKey[]> {
+interface FindOptions {
+  readonly failure: string | undefined
+  readonly progress: NodeJS.WriteStream | undefined
+}
+
+async function findImages(
+  engine: Engine,
+  flags: PodFlags,
+  images: readonly PodImage[],
+  {failure, progress}: FindOptions,
+): Promise<ImageKey[]> {
   const {findImage} = await import('../image/index.ts')
   const keys: ImageKey[] = []
   for (const {flags: own, reference} of images) {
@@ -124,6 +137,7 @@ async function findImages(engine: Engine, flags: PodFlags, images: readonly PodI
         await findImage(engine, reference, {
           dependencies: true,
           insecure: engine.options.insecure,
+          progress,
           pullPolicy: pullPolicy(flags),
           // Preparation renders what the pod needs, where it needs it.
           render: false,

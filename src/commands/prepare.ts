@@ -25,7 +25,11 @@ Prepared pods are run with "rkt run-prepared UUID".`
     requireImages(flags, images)
 
     await using engine = await this.openEngine()
-    const {pod} = await prepareImages(engine, flags, images, {imageFailure: 'error finding images', note: (line) => this.note(line)})
+    const {pod} = await prepareImages(engine, flags, images, {
+      imageFailure: 'error finding images',
+      note: (line) => this.note(line),
+      quiet: flags.quiet,
+    })
     await finishPrepare(engine, pod)
     this.print(pod.uuid)
   }
