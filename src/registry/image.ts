@@ -1,25 +1,6 @@
 import {RktError} from '../errors.ts'
-import {
-  choosePlatform,
-  type Descriptor,
-  type Digest,
-  type ImageConfig,
-  mediaTypes,
-  type OciManifest,
-  type Platform,
-  parseConfig,
-} from '../oci/index.ts'
-import type {RegistryDocument, Repository, TagOrDigest} from './registry.ts'
-
-/** An image for one platform. */
-export interface RegistryImage {
-  /** The indexes on the way, the one that the reference names first; none where it names the manifest. */
-  readonly indexes: readonly RegistryDocument[]
-  readonly manifest: RegistryDocument & {readonly document: OciManifest}
-  readonly config: {readonly bytes: Buffer; readonly digest: Digest; readonly image: ImageConfig}
-  /** Base first; as many as the config has diff IDs. */
-  readonly layers: readonly Descriptor[]
-}
+import {choosePlatform, type Descriptor, type Digest, type ImageConfig, mediaTypes, type Platform, parseConfig} from '../oci/index.ts'
+import type {RegistryDocument, RegistryImage, Repository, TagOrDigest} from './types.ts'
 
 const maxIndexes = 3
 const configLimit = 8 * 1024 * 1024

@@ -5,15 +5,6 @@
  * line, and never shows a secret.
  */
 export {type CredentialQuery, type Credentials, type CredentialsOptions, openCredentials} from './credentials.ts'
-export type {RegistryImage} from './image.ts'
-export {
-  type BlobOptions,
-  type BlobStream,
-  openRegistry,
-  type Registry,
-  type RegistryDocument,
-  type RegistryOptions,
-  type Repository,
-  type TagOrDigest,
-} from './registry.ts'
+export {openRegistry} from './registry.ts'
 export {type Credential, Secret} from './secret.ts'
+export type {BlobOptions, BlobStream, Registry, RegistryDocument, RegistryImage, RegistryOptions, Repository, TagOrDigest} from './types.ts'

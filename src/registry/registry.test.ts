@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import {randomBytes} from 'node:crypto'
 import type {ServerResponse} from 'node:http'
-import {describe, test} from 'node:test'
+import {describe, mock, test} from 'node:test'
 import {gzipSync} from 'node:zlib'
 import {cutAfter, type Script, type Seen, scriptedServer} from '../../test/registry/scripted-server.ts'
 import {causeChain} from '../errors.ts'
 import {openHttp} from '../http/index.ts'
 import {type Descriptor, type Digest, digestOf} from '../oci/index.ts'
-import {type BlobStream, openRegistry, type Repository} from './registry.ts'
+import {openRegistry} from './registry.ts'
 import {type Credential, Secret} from './secret.ts'
+import type {BlobStream, Repository} from './types.ts'
 
 const retry = {attempts: 3, baseMs: 1, capMs: 1500}
 const amd64 = {architecture: 'amd64', os: 'linux'}
@@ -398,6 +399,37 @@ describe('a token', () => {
     })
     await service.repository.resolve(latest)
     assert.match(service.asked[1]?.body ?? '', /grant_type=password&username=me&password=w0rd$/)
+  })
+
+  test('is renewed when its time is over', async () => {
+    await using service = await guarded({})
+    mock.timers.enable({apis: ['Date'], now: Date.now()})
+    try {
+      await service.repository.resolve(latest)
+      mock.timers.tick(200_000)
+      await service.repository.resolve(latest)
+      assert.equal(service.asked.length, 1)
+      mock.timers.tick(80_000)
+      await service.repository.resolve(latest)
+      assert.equal(service.asked.length, 2)
+    } finally {
+      mock.timers.reset()
+    }
+  })
+
+  test('is asked for with more scopes when the registry says that they are too few', async () => {
+    const {answer} = anImage()
+    await using tokens = await scriptedServer(({path}, response) =>
+      response.end(JSON.stringify({token: path.includes('other') ? 'wide' : 'narrow'})),
+    )
+    await using registry = await opened((seen, response) => {
+      if (seen.headers.authorization === 'Bearer wide') return answer(seen, response)
+      const scope = seen.headers.authorization === undefined ? 'repository:ns/app:pull' : 'repository:ns/other:pull'
+      response.writeHead(401, {'WWW-Authenticate': `Bearer realm="${tokens.origin}",scope="${scope}",error="insufficient_scope"`}).end()
+    })
+    await registry.repository.resolve(latest)
+    assert.equal(tokens.seen.length, 2)
+    assert.match(tokens.seen[1]?.path ?? '', /scope=repository%3Ans%2Fapp%3Apull&scope=repository%3Ans%2Fother%3Apull/)
   })
 
   test('that does not help is not asked for again and again', async () => {
