@@ -12,20 +12,10 @@ export {type KeyKind, openpgpKeys, sigstoreKeys} from './key-kinds.ts'
 export {type Keystore, openKeystore} from './keystore.ts'
 export {type Reviewer, terminalReviewer} from './reviewer.ts'
 export {noTrustedKey, type SigstoreQuestion, type VerifiedSigstore, verifySigstore} from './sigstore.ts'
-export {
-  bundleLayers,
-  maxSigstoreDocument,
-  readBundle,
-  type SignatureBlob,
-  type SignatureLayer,
-  type SigstoreSignature,
-  signatureLayers,
-  signatureReferrers,
-  signatureTag,
-  sigstoreMediaTypes,
-} from './sigstore-documents.ts'
+export type {SigstoreSignature} from './sigstore-documents.ts'
 export type {SigstoreKey} from './sigstore-key.ts'
 export {openSigstoreKeystore, type SigstoreKeystore} from './sigstore-keystore.ts'
+export {gatherSignatures, type SignatureSource} from './sigstore-source.ts'
 export {
   issuedByOneOf,
   readSignatures,

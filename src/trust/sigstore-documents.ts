@@ -25,59 +25,42 @@ export interface DsseEnvelope {
 
 export type SigstoreSignature = DsseEnvelope | MessageSignature | SimpleSigning
 
-/** A blob of a registry that belongs to a signature. */
-export interface SignatureBlob {
-  readonly digest: string
-  readonly size: number
-}
+/** A blob that holds a signature: a bundle, or a document with the signature over it beside. */
+export type SignatureBlob = {readonly digest: `sha256:${string}`; readonly mediaType: string; readonly size: number} & (
+  | {readonly kind: 'bundle'}
+  | {readonly kind: 'simple-signing'; readonly signature: string}
+)
 
-export interface SignatureLayer extends SignatureBlob {
-  readonly signature: string
-}
+const bundleType = 'application/vnd.dev.sigstore.bundle.v0.3+json'
+const simpleSigningType = 'application/vnd.dev.cosign.simplesigning.v1+json'
+/** What manifests of signatures are called among the referrers of an image. An index that a client made may call them empty. */
+const referrerTypes: ReadonlySet<string | undefined> = new Set([
+  bundleType,
+  'application/vnd.dev.cosign.artifact.sig.v1+json',
+  'application/vnd.oci.empty.v1+json',
+  undefined,
+])
 
-export const sigstoreMediaTypes = {
-  /** artifactType of referrers that are the `.sig` manifest itself. */
-  artifact: 'application/vnd.dev.cosign.artifact.sig.v1+json',
-  bundle: 'application/vnd.dev.sigstore.bundle.v0.3+json',
-  simpleSigning: 'application/vnd.dev.cosign.simplesigning.v1+json',
-} as const
-
-/** No signature document is larger; ask a registry for no more. */
+/** No document of a signature is larger. */
 export const maxSigstoreDocument = 1024 * 1024
 /** Of one image; further ones are not looked at. */
-const maxSignatures = 32
+export const maxSignatures = 32
 
-/** The tag under which cosign puts the signatures of a manifest: `sha256-HEX.sig`. */
-export const signatureTag = (manifestDigest: string): string => `${manifestDigest.replace(':', '-')}.sig`
+/** Whether what refers to an image may be a signature of it, by its artifact type. */
+export const maySign = (artifactType: string | undefined): boolean => referrerTypes.has(artifactType)
 
-/** The payload blobs of a `.sig` manifest with the signature over each. */
-export function signatureLayers(manifest: Uint8Array): SignatureLayer[] {
-  const {layers} = objectOf(parse(manifest, 'signature manifest'))
-  return listOf(layers).flatMap((layer): SignatureLayer[] => {
-    const {annotations, mediaType} = objectOf(layer)
+/** The signatures that a manifest holds: that under the tag `sha256-HEX.sig`, or a referrer's. */
+export function signatureBlobs(manifest: Uint8Array): SignatureBlob[] {
+  const {layers} = objectOf(parse(manifest, 'manifest of signatures'))
+  return listOf(layers).flatMap((layer): SignatureBlob[] => {
+    const {annotations, digest, mediaType, size} = objectOf(layer)
+    const fits = typeof size === 'number' && Number.isInteger(size) && size >= 0 && size <= maxSigstoreDocument
+    if (typeof digest !== 'string' || !/^sha256:[\da-f]{64}$/.test(digest) || !fits) return []
+    const blob = {digest: digest as `sha256:${string}`, size}
     const signature = objectOf(annotations)['dev.cosignproject.cosign/signature']
-    const blob = blobOf(layer)
-    return mediaType === sigstoreMediaTypes.simpleSigning && typeof signature === 'string' && blob !== null ? [{...blob, signature}] : []
-  })
-}
-
-/** The bundles that the manifest of a referrer holds. */
-export function bundleLayers(manifest: Uint8Array): SignatureBlob[] {
-  const {layers} = objectOf(parse(manifest, 'manifest of a referrer'))
-  return listOf(layers).flatMap((layer) => {
-    const blob = blobOf(layer)
-    return objectOf(layer).mediaType === sigstoreMediaTypes.bundle && blob !== null ? [blob] : []
-  })
-}
-
-/** The manifests that hold signatures among the referrers of an image. */
-export function signatureReferrers(index: Uint8Array): (SignatureBlob & {readonly artifactType: string})[] {
-  const {manifests} = objectOf(parse(index, 'index of referrers'))
-  const ours: readonly unknown[] = [sigstoreMediaTypes.artifact, sigstoreMediaTypes.bundle]
-  return listOf(manifests).flatMap((manifest) => {
-    const {artifactType} = objectOf(manifest)
-    const blob = blobOf(manifest)
-    return ours.includes(artifactType) && blob !== null ? [{...blob, artifactType: String(artifactType)}] : []
+    if (mediaType === bundleType) return [{...blob, kind: 'bundle', mediaType}]
+    if (mediaType !== simpleSigningType || typeof signature !== 'string') return []
+    return [{...blob, kind: 'simple-signing', mediaType, signature}]
   })
 }
 
@@ -87,7 +70,7 @@ export function signatureReferrers(index: Uint8Array): (SignatureBlob & {readonl
  */
 export function readBundle(bytes: Uint8Array): SigstoreSignature {
   const {dsseEnvelope, mediaType, messageSignature} = objectOf(parse(bytes, 'sigstore bundle'))
-  if (mediaType !== sigstoreMediaTypes.bundle) throw malformed('sigstore bundle', `unknown media type ${JSON.stringify(mediaType)}`)
+  if (mediaType !== bundleType) throw malformed('sigstore bundle', `unknown media type ${JSON.stringify(mediaType)}`)
   const {signature} = objectOf(messageSignature)
   if (typeof signature === 'string') return {kind: 'message', signature}
   const {payload, payloadType, signatures} = objectOf(dsseEnvelope)
@@ -118,9 +101,3 @@ export function objectOf(value: unknown): Readonly<Record<string, unknown>> {
 }
 
 export const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value.slice(0, maxSignatures) : [])
-
-function blobOf(descriptor: unknown): SignatureBlob | null {
-  const {digest, size} = objectOf(descriptor)
-  const fits = typeof size === 'number' && Number.isInteger(size) && size >= 0 && size <= maxSigstoreDocument
-  return typeof digest === 'string' && /^sha256:[\da-f]{64}$/.test(digest) && fits ? {digest, size} : null
-}

@@ -58,12 +58,15 @@ function algorithmOf({asymmetricKeyDetails = {}, asymmetricKeyType}: KeyObject):
 
 /**
  * Whether the key made a signature over the bytes, as cosign makes them: ECDSA in DER over SHA-256 (on P-384 over SHA-384, too), RSA
- * with PKCS #1 v1.5 over SHA-256, Ed25519 over the bytes themselves.
+ * with PKCS #1 v1.5 over SHA-256, Ed25519 over the bytes or (Ed25519ph, what cosign does) their hash.
  */
 export async function isSignedBy({key}: SigstoreKey, bytes: Uint8Array, signature: Uint8Array): Promise<boolean> {
   const {verify} = await import('node:crypto')
-  const hashes = key.asymmetricKeyType === 'ed25519' ? [null] : isP384(key) ? ['sha384', 'sha256'] : ['sha256']
+  if (key.asymmetricKeyType === 'ed25519') {
+    if (verify(null, bytes, key, signature)) return true
+    const {verifyEd25519ph} = await import('./ed25519ph.ts')
+    return verifyEd25519ph(key.export({format: 'der', type: 'spki'}).subarray(-32), bytes, signature)
+  }
+  const hashes = key.asymmetricKeyDetails?.namedCurve === 'secp384r1' ? ['sha384', 'sha256'] : ['sha256']
   return hashes.some((hash) => verify(hash, bytes, key, signature))
 }
-
-const isP384 = ({asymmetricKeyDetails}: KeyObject) => asymmetricKeyDetails?.namedCurve === 'secp384r1'
