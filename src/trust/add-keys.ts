@@ -2,7 +2,7 @@ import type {Diagnostics} from '../diagnostics.ts'
 import {RktError} from '../errors.ts'
 import type {HttpClient} from '../http/index.ts'
 import type {KeyKind} from './key-kinds.ts'
-import {type KeyLocation, parseKeyLocation, readKeyLocation} from './key-location.ts'
+import {parseKeyLocation, type ReadKeyFile, readKeyLocation} from './key-location.ts'
 import {askToTrust, type Reviewer, terminalReviewer} from './reviewer.ts'
 import {visible} from './text.ts'
 
@@ -41,13 +41,13 @@ export async function addKeys(ports: AddKeysPorts, options: AddKeysOptions): Pro
   let accepted = options.skipFingerprintReview
   for (const text of locations) {
     const shown = visible(text)
-    const {bytes, location} = await obtain(ports, options, text)
+    const {bytes, via} = await obtain(ports, options, text)
     const lines = await keys.show(bytes, `error displaying the key ${shown}`)
     diagnostics.note('pubkey', `prefix: "${prefix ?? ''}"\nkey: "${shown}"`)
     for (const line of lines) print(line)
 
     // One location over https that was taken so answers for the rest of the call.
-    accepted ||= mayTrustTransport(location, options)
+    accepted ||= mayTrustTransport(via, options)
     if (!accepted && !(await review(ports, prefix))) {
       diagnostics.note('pubkey', `not trusting "${shown}"`)
       continue
@@ -59,18 +59,17 @@ export async function addKeys(ports: AddKeysPorts, options: AddKeysOptions): Pro
   }
 }
 
-async function obtain({http}: AddKeysPorts, {allowHttp}: AddKeysOptions, text: string): Promise<{bytes: Buffer; location: KeyLocation}> {
+async function obtain({http}: AddKeysPorts, {allowHttp}: AddKeysOptions, text: string): Promise<ReadKeyFile> {
   try {
-    const location = parseKeyLocation(text)
-    return {bytes: await readKeyLocation(location, {allowHttp, http}), location}
+    return await readKeyLocation(parseKeyLocation(text), {allowHttp, http})
   } catch (cause) {
     throw new RktError('RKT_KEY_LOCATION', `error accessing the key ${visible(text)}`, {cause})
   }
 }
 
-function mayTrustTransport(location: KeyLocation, {trustKeysFromHttp = false, trustKeysFromHttps}: AddKeysOptions): boolean {
-  if (!trustKeysFromHttps || location.kind === 'file') return false
-  return location.url.protocol === 'https:' || trustKeysFromHttp
+/** What counts is the way that the key came in the end: a redirect may have led from https to http. */
+function mayTrustTransport(via: ReadKeyFile['via'], {trustKeysFromHttp = false, trustKeysFromHttps}: AddKeysOptions): boolean {
+  return trustKeysFromHttps && (via === 'https' || (via === 'http' && trustKeysFromHttp))
 }
 
 async function review({diagnostics, print, reviewer = terminalReviewer()}: AddKeysPorts, prefix: string | null): Promise<boolean> {

@@ -1,6 +1,6 @@
 import {closeSync, openSync, readSync} from 'node:fs'
 import {RktError} from '../errors.ts'
-import type {HttpClient} from '../http/index.ts'
+import type {HttpClient, HttpDocument} from '../http/index.ts'
 import {systemError} from '../native/index.ts'
 import {maxKeyFile} from './key-files.ts'
 import {visible} from './text.ts'
@@ -25,9 +25,16 @@ export function parseKeyLocation(text: string): KeyLocation {
   return {kind: 'url', url}
 }
 
-/** The bytes of a key file: no more than such a file may have, and nothing over plain http that was not allowed. */
-export async function readKeyLocation(location: KeyLocation, download: KeyDownload): Promise<Buffer> {
-  return location.kind === 'file' ? readLocal(location.path) : await readRemote(location.url, download)
+/** A key file, and how it came. */
+export interface ReadKeyFile {
+  readonly bytes: Buffer
+  /** Of the URL that answered in the end. */
+  readonly via: 'file' | 'http' | 'https'
+}
+
+/** Reads a key file: no more than such a file may have, and nothing over plain http that was not allowed. */
+export async function readKeyLocation(location: KeyLocation, download: KeyDownload): Promise<ReadKeyFile> {
+  return location.kind === 'file' ? {bytes: readLocal(location.path), via: 'file'} : await readRemote(location.url, download)
 }
 
 function readLocal(path: string): Buffer {
@@ -49,16 +56,16 @@ function readLocal(path: string): Buffer {
   return buffer.subarray(0, length)
 }
 
-async function readRemote(url: URL, {allowHttp, http}: KeyDownload): Promise<Buffer> {
+async function readRemote(url: URL, {allowHttp, http}: KeyDownload): Promise<ReadKeyFile> {
   if (url.protocol === 'http:' && !allowHttp) {
     throw new RktError('RKT_KEY_LOCATION', '--insecure-allow-http required for http URLs')
   }
-  let answer: {readonly bytes: Buffer; readonly status: number}
+  let answer: HttpDocument
   try {
     answer = await http.read(url, {allowDowngrade: allowHttp, limit: maxKeyFile, signal: AbortSignal.timeout(downloadTimeoutMs)})
   } catch (cause) {
     throw new RktError('RKT_KEY_LOCATION', 'error getting key', {cause})
   }
   if (answer.status !== 200) throw new RktError('RKT_KEY_LOCATION', `bad HTTP status code: ${answer.status}`)
-  return answer.bytes
+  return {bytes: answer.bytes, via: answer.url.protocol === 'https:' ? 'https' : 'http'}
 }

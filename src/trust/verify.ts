@@ -1,5 +1,6 @@
 import type {Key, Signature, SignaturePacket, Subkey} from 'openpgp'
 import {RktError} from '../errors.ts'
+import {visible} from './text.ts'
 
 /** A detached signature file, read and not yet believed. */
 export interface Signatures {
@@ -175,7 +176,7 @@ async function verifyOne(packet: SignaturePacket, key: Key, digest: Uint8Array, 
   } catch (error) {
     throw (error as Error).message === 'Signed digest did not match' ? new Error("hash tag doesn't match", {cause: error}) : error
   }
-  return {fingerprint: key.getFingerprint(), identities: key.getUserIDs()}
+  return {fingerprint: key.getFingerprint(), identities: key.getUserIDs().map(visible)}
 }
 
 async function refuseRevoked(packet: SignaturePacket, key: Key, now: Date): Promise<void> {
