@@ -12,7 +12,8 @@ export type ImportGraph = ReadonlyMap<string, readonly string[]>
 const layers = [
   ['errors'],
   ['diagnostics', 'native', 'appc', 'config', 'http'],
-  ['oci', 'store', 'trust'],
+  ['oci'],
+  ['store', 'trust'],
   ['discovery', 'registry', 'treestore'],
   ['image'],
   ['stage1'],

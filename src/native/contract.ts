@@ -49,6 +49,62 @@ export interface TreeStats {
   readonly bytes: number
 }
 
+/** What is known of a layer of an OCI image, and what is to be done with it. Digests are `sha256:HEX` or `sha512:HEX`. */
+export interface LayerRequest {
+  /** Of the bytes as they come; null where nobody told it, it is then computed by SHA-256. */
+  readonly digest: string | null
+  /** Their number. */
+  readonly size: number | null
+  /** Digest of the inflated bytes. */
+  readonly diffId: string | null
+  /** Most bytes that it may inflate to. */
+  readonly limit: number
+  /** Directory for the blob, which has no name until `publish`; null writes none. */
+  readonly blobDir: string | null
+  /** An empty directory that becomes the layer's tree in overlayfs' form; null renders nothing. */
+  readonly rootfs: string | null
+}
+
+/** A layer whose size, digest and DiffID are right. All of it is on the disk. */
+export interface IngestedLayer {
+  /** The blob, an O_TMPFILE descriptor; null where none was asked for. */
+  readonly fd: number | null
+  readonly digest: string
+  readonly size: number
+  readonly diffId: string
+  /** Number of inflated bytes. */
+  readonly inflated: number
+  readonly rendered: RenderedLayer | null
+}
+
+export interface RenderedLayer extends TreeStats {
+  /** False for a layer with a hard link into a lower one: its tree is of no use, its image has to be flattened. */
+  readonly whole: boolean
+  /** Paths of the directories that no entry describes, each followed by a zero byte. */
+  readonly implied: Buffer
+}
+
+/** A layer that is pushed. Dropped before its end it leaves nothing. */
+export interface LayerSink {
+  /** Starts to take the layer in, once; settles when it has ended, however. */
+  ingest(request: LayerRequest): Promise<Outcome<IngestedLayer>>
+  /** Takes bytes, which are copied; false asks to wait for `drained`. */
+  push(bytes: Uint8Array): boolean
+  /** Settles when there is room again, or nobody reads any more. */
+  drained(): Promise<null>
+  /** All has been pushed. */
+  end(): void
+  /** The rest will not come: `ingest` settles with `RKT_LAYER_ABORTED`. */
+  abort(): void
+}
+
+/** One layer of an image that is flattened. */
+export interface FlatLayer {
+  readonly blob: string
+  readonly diffId: string
+  readonly limit: number
+}
+
 export interface OverlayMount {
   /** Highest layer first. */
   readonly lowers: readonly string[]
@@ -86,6 +142,14 @@ export interface NativeAddon {
   ingestAci(sourceFd: number, tmpDir: string): Promise<Outcome<Ingested>>
   /** Renders images into `target` by the merge rules of appc (appc.md §7), verifying every blob's hash on the way. */
   renderTree(request: RenderRequest): Promise<Outcome<TreeStats>>
+  LayerSink: new () => LayerSink
+  /** Takes a layer in from a descriptor: hashed, written, inflated, hashed and rendered in one pass. */
+  ingestLayer(sourceFd: number, request: LayerRequest): Promise<Outcome<IngestedLayer>>
+  /**
+   * Lays layers (base first) on each other in an empty directory as an overlay would show them, each verified by its DiffID, hard links
+   * into lower layers too. `scratch` is a path on the same file system that does not exist, before and after.
+   */
+  flattenLayers(layers: readonly FlatLayer[], target: string, scratch: string, shift: RenderRequest['shift']): Promise<Outcome<TreeStats>>
   /** Unpacks one image as it is: `manifest` and `rootfs/` in `target`, or only the content of rootfs. */
   extractAci(blob: string, sha512: string, target: string, rootfsOnly: boolean): Promise<Outcome<TreeStats>>
   /** The Merkle digest of a tree, computed by all cores: `merkle-sha512-` and 64 hex digits. */

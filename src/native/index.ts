@@ -7,12 +7,17 @@ export {become} from './become.ts'
 export {callerEnvironment} from './caller.ts'
 export type {
   BecomeRequest,
+  FlatLayer,
   Ingested,
+  IngestedLayer,
+  LayerRequest,
+  LayerSink,
   LockMode,
   NativeAddon,
   NativeFailure,
   Outcome,
   OverlayMount,
+  RenderedLayer,
   RenderRequest,
   RenderSource,
   TreeStats,

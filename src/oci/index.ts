@@ -9,6 +9,7 @@ export {
   type Document,
   type ImageConfig,
   type ImageIndex,
+  maxDocument,
   type OciManifest,
   type Platform,
   parseConfig,

@@ -5,6 +5,11 @@ declare const brand: unique symbol
 /** `sha512-` and the first 64 hex digits of the SHA-512 of an image's uncompressed tar. */
 export type ImageKey = string & {readonly [brand]: 'ImageKey'}
 
+/** `sha256:` and at least two hex digits: the beginning of an image's OCI digest. */
+export function looksLikeDigest(text: string): boolean {
+  return /^sha256:[\da-f]{2,64}$/.test(text)
+}
+
 const PREFIX = 'sha512-'
 const KEY_LENGTH = PREFIX.length + 64
 const KEY = /^sha512-[\da-f]{64}$/
@@ -21,8 +26,12 @@ export function isImageKey(text: string): text is ImageKey {
   return KEY.test(text)
 }
 
-/** Whether a word of the command line is meant as an image ID: `sha512-` and something without another dash. */
+/**
+ * Whether a word of the command line is meant as an image ID: `sha512-` and something without another dash, or an OCI digest or its
+ * beginning.
+ */
 export function looksLikeImageId(text: string): boolean {
+  if (looksLikeDigest(text)) return true
   return text.startsWith(PREFIX) && text.length > PREFIX.length && !text.includes('-', PREFIX.length)
 }
 

@@ -83,7 +83,7 @@ function replaceBlob(layout: Layout, key: ImageKey, fd: number, size: number): v
   if (statSync(path).size !== size) throw new RktError('RKT_STORE_DAMAGED', `the size of ${path} is not ${size}`)
 }
 
-function placeManifest(layout: Layout, key: ImageKey, manifest: ImageManifest): void {
+export function placeManifest(layout: Layout, key: ImageKey, manifest: ImageManifest): void {
   const path = layout.manifestOf(key)
   ensureDirectory(dirname(path))
   replaceFile(path, encodeImageManifest(manifest), layout.tmp)

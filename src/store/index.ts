@@ -1,11 +1,14 @@
 /**
- * The image store: uncompressed archives under the hash of their content, their manifests, and what is known of each image, as
- * small files that are the truth. Rests on the addon (hashing, locks, unnamed files) and on appc. Knows nothing of rendering,
- * references, transports or pods.
+ * The image store: uncompressed archives and OCI content under their hashes, rendered layers, manifests, and what is known of each
+ * image, as small files that are the truth. Rests on the addon (hashing, layers, locks, unnamed files), on appc and oci. Knows
+ * nothing of trees, references, transports or pods.
  */
 export {ensureDirectory, errnoOf, namesIn, readText, removeFile, replaceFile, sweepTemporaries, syncDirectory} from './files.ts'
 export {type ImageKey, isImageKey, looksLikeImageId} from './image-key.ts'
 export type {ImportOptions} from './import-image.ts'
+export {Layers} from './layers.ts'
 export {LOCK_TIMEOUT_MS, lockFile} from './locks.ts'
+export type {OciDocuments, OciLayer, OciRecord} from './oci-image.ts'
+export type {LayerDescriptor, LayerWriter, OciImport, OciImportRequest, StoredLayer} from './oci-import.ts'
 export type {Remote} from './remote.ts'
 export {type ImageInfo, openStore, Store} from './store.ts'

@@ -2,15 +2,15 @@ import {dirname} from 'node:path'
 import {type Label, labelValue} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {namesIn} from './files.ts'
-import {type ImageKey, isImageKey, keyPrefix} from './image-key.ts'
+import {type ImageKey, isImageKey, keyPrefix, looksLikeDigest} from './image-key.ts'
 import type {Layout} from './layout.ts'
+import {keysOfDigest} from './oci-digests.ts'
 import {readSidecar, type Sidecar} from './sidecar.ts'
 import {needsVouchers, readVoucher} from './vouchers.ts'
 
-/** The one image whose key begins with `text` (`sha512-` and at least two digits). */
+/** The one image whose key or OCI digest begins with `text` (`sha512-` or `sha256:`, and at least two digits). */
 export function resolveKey(layout: Layout, text: string): ImageKey {
-  const prefix = keyPrefix(text)
-  const found = prefix === null ? [] : keysWithPrefix(layout, prefix)
+  const found = candidates(layout, text)
   const [only] = found
   if (only === undefined) {
     throw new RktError('RKT_IMAGE_NOT_FOUND', 'no image IDs found')
@@ -23,10 +23,16 @@ export function resolveKey(layout: Layout, text: string): ImageKey {
   return only
 }
 
+function candidates(layout: Layout, text: string): ImageKey[] {
+  if (looksLikeDigest(text)) return keysOfDigest(layout, text).filter((key) => readSidecar(layout, key) !== null)
+  const prefix = keyPrefix(text)
+  return prefix === null ? [] : keysWithPrefix(layout, prefix)
+}
+
 function keysWithPrefix(layout: Layout, prefix: string): ImageKey[] {
   if (isImageKey(prefix)) return readSidecar(layout, prefix) === null ? [] : [prefix]
   // Any key with these two digits names the directory that holds all of them.
-  const directory = dirname(layout.blobOf(`${prefix.slice(0, 9)}` as ImageKey))
+  const directory = dirname(layout.manifestOf(`${prefix.slice(0, 9)}` as ImageKey))
   const keys = namesIn(directory).filter((name) => name.startsWith(prefix))
   return keys.filter(isImageKey).filter((key) => readSidecar(layout, key) !== null)
 }

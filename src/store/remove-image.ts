@@ -2,25 +2,27 @@ import {rmdirSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
 import {RktError} from '../errors.ts'
 import {FileLock} from '../native/index.ts'
+import {removeContents} from './contents.ts'
 import {namesIn, removeFile, sweepTemporaries, syncDirectory} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, isImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
 import {lockImage} from './locks.ts'
+import {sweepOciDigests} from './oci-digests.ts'
 import {removeRemotesOf} from './remote.ts'
-import {isAbsent, readSidecar} from './sidecar.ts'
+import {isAbsent, readSidecar, type Sidecar} from './sidecar.ts'
 import {sweepVouchers} from './vouchers.ts'
 
 /** Removes an image: first from sight, by its sidecar, then its files. */
 export async function removeImage(layout: Layout, key: ImageKey): Promise<void> {
   if (!namesIn(layout.image).includes(`${key}.json`)) throw notFound(key)
   using _lock = await lockImage(layout, key, 'exclusive')
-  const name = nameOf(layout, key)
+  const sidecar = sidecarOf(layout, key)
   if (!namesIn(layout.image).includes(`${key}.json`)) throw notFound(key)
   removeFile(layout.sidecarOf(key))
   syncDirectory(layout.image)
   bumpGeneration(layout)
-  const failures = removeRest(layout, key, name)
+  const failures = removeRest(layout, key, sidecar)
   await sweepTemporaries(layout.tmp)
   if (failures.length > 0) {
     throw new RktError(
@@ -34,16 +36,16 @@ function notFound(key: ImageKey): RktError {
   return new RktError('RKT_IMAGE_NOT_FOUND', `cannot find image with key: ${key}`)
 }
 
-/** The name of an image; null when its sidecar is damaged, which must not keep anybody from removing it. */
-function nameOf(layout: Layout, key: ImageKey): string | null {
+/** The record of an image; null when it is damaged, which must not keep anybody from removing it. */
+function sidecarOf(layout: Layout, key: ImageKey): Sidecar | null {
   try {
-    return readSidecar(layout, key)?.name ?? null
+    return readSidecar(layout, key)
   } catch {
     return null
   }
 }
 
-function removeRest(layout: Layout, key: ImageKey, name: string | null): string[] {
+function removeRest(layout: Layout, key: ImageKey, sidecar: Sidecar | null): string[] {
   const failures: string[] = []
   const attempt = (step: () => void) => {
     try {
@@ -54,9 +56,15 @@ function removeRest(layout: Layout, key: ImageKey, name: string | null): string[
   }
   attempt(() => removeRemotesOf(layout, key))
   attempt(() => sweepVouchers(layout, (other) => other !== key))
-  if (name !== null) attempt(() => removeName(layout, name, key))
+  if (sidecar !== null) attempt(() => removeName(layout, sidecar.name, key))
   attempt(() => removeFile(layout.treesizeOf(key)))
   attempt(() => removeFile(layout.blobOf(key)))
+  const oci = sidecar?.oci
+  if (oci !== undefined) {
+    const {config, index, layers, manifest} = oci
+    attempt(() => sweepOciDigests(layout, (other) => other !== key))
+    attempt(() => removeContents(layout, [manifest, config, ...(index ? [index] : []), ...layers.map((layer) => layer.digest)]))
+  }
   attempt(() => removeFile(layout.manifestOf(key)))
   attempt(() => removeFile(layout.lockOf(key)))
   return failures
@@ -87,6 +95,8 @@ export async function sweep(layout: Layout): Promise<void> {
     for (const path of [layout.blobOf(key), layout.manifestOf(key), layout.treesizeOf(key), layout.lockOf(key)]) rmSync(path, {force: true})
   }
   sweepNames(layout, visible)
+  sweepOciDigests(layout, (key) => visible.has(`${key}.json`))
+  removeContents(layout)
   sweepVouchers(layout, (key) => visible.has(`${key}.json`))
 }
 

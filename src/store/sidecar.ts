@@ -4,11 +4,14 @@ import {RktError} from '../errors.ts'
 import {errnoOf, readText} from './files.ts'
 import type {ImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
+import {decodeOciRecord, type OciRecord} from './oci-image.ts'
 
 /** What is known of one stored image; the file's modification time is the image's last use. */
 export interface Sidecar {
   readonly id: ImageKey
-  /** Hex SHA-512 of the blob: 128 digits, or the 64 of the key for an image that was adopted. */
+  /** Present for an image of OCI's or Docker's format. */
+  readonly oci?: OciRecord
+  /** Hex SHA-512 of the blob (of an OCI image: its manifest): 128 digits, or the 64 of the key for an image that was adopted. */
   readonly sha512: string
   readonly name: string
   readonly labels: readonly Label[]
@@ -44,7 +47,7 @@ function decodeSidecar(text: string, key: ImageKey, path: string): Sidecar {
   try {
     const value: unknown = JSON.parse(text)
     if (!isRecord(value)) throw new Error('not an object')
-    const {id, importTime, labels, latest, name, sha512, size, source} = value
+    const {id, importTime, labels, latest, name, oci, sha512, size, source} = value
     const time = typeof importTime === 'string' ? new Date(importTime) : new Date(Number.NaN)
     if (id !== key) throw new Error('id is another image')
     if (typeof sha512 !== 'string' || !/^([\da-f]{64}){1,2}$/.test(sha512) || !key.endsWith(`-${sha512.slice(0, 64)}`)) {
@@ -54,7 +57,8 @@ function decodeSidecar(text: string, key: ImageKey, path: string): Sidecar {
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new Error('size is not a number of bytes')
     if (Number.isNaN(time.getTime())) throw new Error('importTime is not a time')
     if (!Array.isArray(labels) || !labels.every(isLabel)) throw new Error('labels are not labels')
-    return {id: key, importTime: time, labels, latest, name, sha512, size, source}
+    const common = {id: key, importTime: time, labels, latest, name, sha512, size, source}
+    return oci === undefined ? common : {...common, oci: decodeOciRecord(oci)}
   } catch (cause) {
     throw new RktError('RKT_STORE_DAMAGED', `the record ${path} of image ${key} is damaged`, {
       cause,

@@ -1,15 +1,21 @@
+import {createHash} from 'node:crypto'
 import {closeSync, existsSync, openSync, readFileSync, utimesSync, writeSync} from 'node:fs'
-import {type ImageManifest, type Label, parseImageManifest} from '../appc/index.ts'
+import {encodeImageManifest, type ImageManifest, type Label, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {type FileLock, native, systemError, unwrap} from '../native/index.ts'
+import {type FileLock, type FlatLayer, native, systemError, unwrap} from '../native/index.ts'
+import type {Digest} from '../oci/index.ts'
 import {adopt, needsAdoption} from './adopt.ts'
+import {contentOf, inflationLimit, readContent} from './contents.ts'
 import {ensureDirectory, errnoOf, isReadOnlyFailure, replaceFile} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {type ImportOptions, importImage} from './import-image.ts'
+import {Layers} from './layers.ts'
 import {type Layout, layoutOf} from './layout.ts'
 import {lockImage, lockStore} from './locks.ts'
 import {findByName, resolveKey} from './look-up.ts'
+import {type OciDocuments, type OciLayer, type OciRecord, readDocuments} from './oci-image.ts'
+import {OciImport} from './oci-import.ts'
 import {type Remote, readRemote, writeRemote} from './remote.ts'
 import {removeImage, sweep} from './remove-image.ts'
 import {isAbsent, lastUse, readSidecar, readTreeSize, type Sidecar} from './sidecar.ts'
@@ -23,8 +29,10 @@ export interface ImageInfo {
   readonly importTime: Date
   readonly lastUsed: Date
   readonly latest: boolean
-  /** Bytes of the uncompressed tar. */
+  /** Bytes of the uncompressed tar, or of an OCI image's documents and layers as they came. */
   readonly size: number
+  /** Present for an image of OCI's or Docker's format. */
+  readonly oci?: OciRecord
   /** Bytes of the rendered tree, 0 when there is none. */
   readonly treeSize: number
   readonly source: string
@@ -36,11 +44,14 @@ export interface ImageInfo {
  */
 export class Store implements Disposable {
   readonly casDir: string
+  /** Rendered layers of OCI images. */
+  readonly layers: Layers
   readonly #layout: Layout
   #lock: FileLock | null = null
 
   constructor(casDir: string) {
     this.casDir = casDir
+    this.layers = new Layers(casDir)
     this.#layout = layoutOf(casDir)
     if (needsAdoption(this.#layout)) adopt(this.#layout)
     if (existsSync(casDir)) this.#hold()
@@ -58,7 +69,46 @@ export class Store implements Disposable {
     return await importImage(this.#layout, sourceFd, options)
   }
 
-  /** The key that begins with an image ID of the command line. */
+  /** Begins the import of an image of OCI's or Docker's format. Until it is disposed of, no content leaves the store. */
+  async importOci(): Promise<OciImport> {
+    this.#prepare()
+    return await OciImport.begin(this.#layout)
+  }
+
+  /** What the record says of an OCI image; null for one that is an archive. */
+  oci(key: ImageKey): OciRecord | null {
+    return this.#sidecar(key).oci ?? null
+  }
+
+  /**
+   * The documents of an OCI image, which are hashed for it: the manifest against the image's key, the config and with it the DiffIDs
+   * against the manifest.
+   */
+  ociDocuments(key: ImageKey): OciDocuments {
+    const record = this.oci(key)
+    if (record === null) throw new RktError('RKT_IMAGE_KIND', `image ${key} is an archive of appc, not an image of OCI's format`)
+    const manifestBytes = readContent(this.#layout, record.manifest)
+    const found = keyOfDigest(createHash('sha512').update(manifestBytes).digest('hex'))
+    if (found !== key) throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image hash does not match expected (${found} != ${key})`)
+    const configBytes = readContent(this.#layout, record.config)
+    const documents = readDocuments(manifestBytes, record.mediaType, configBytes, record.identity, `image ${key}`)
+    if (documents.manifest.config.digest !== record.config) {
+      throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image ${key} has the config ${documents.manifest.config.digest}, not ${record.config}`)
+    }
+    return documents
+  }
+
+  /** Where content of an OCI image lies. What is in it has to be hashed by who uses it. */
+  contentPath(digest: Digest): string {
+    return contentOf(this.#layout, digest)
+  }
+
+  /** A layer's bytes, as the addon takes them. */
+  flatLayer({diffId, digest, size}: OciLayer): FlatLayer {
+    return {blob: this.contentPath(digest), diffId, limit: inflationLimit(size, this.casDir)}
+  }
+
+  /** The key that begins with an image ID of the command line, or the image whose OCI digest does. */
   resolveKey(text: string): ImageKey {
     return resolveKey(this.#layout, text)
   }
@@ -104,6 +154,7 @@ export class Store implements Disposable {
 
   /** The manifest out of the blob, all of which is hashed for it: for who must not believe what group members can write. */
   async verifiedManifest(key: ImageKey): Promise<Buffer> {
+    if (this.oci(key) !== null) return Buffer.from(encodeImageManifest(this.ociDocuments(key).view))
     using _lock = await this.lock(key, 'shared')
     const fd = openSync(this.blobPath(key), 'r')
     try {
@@ -116,7 +167,7 @@ export class Store implements Disposable {
     }
   }
 
-  /** The uncompressed tar. */
+  /** The uncompressed tar of an archive; there is none of an OCI image. */
   blobPath(key: ImageKey): string {
     return this.#layout.blobOf(key)
   }

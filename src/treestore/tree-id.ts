@@ -5,11 +5,11 @@ import type {ImageKey, Store} from '../store/index.ts'
 
 declare const brand: unique symbol
 
-/** `deps-sha512-` and 64 hex digits: one image with all that it depends on, at exactly these contents. */
+/** `deps-sha512-` and 64 hex digits: one archive with all that it depends on, at exactly these contents. `oci-` and the key: an OCI image. */
 export type TreeId = string & {readonly [brand]: 'TreeId'}
 
 export function isTreeId(text: string): text is TreeId {
-  return /^deps-sha512-[\da-f]{64}$/.test(text)
+  return /^(?:deps|oci)-sha512-[\da-f]{64}$/.test(text)
 }
 
 /** The id of a render list. */

@@ -12,9 +12,11 @@ import {
   namesIn,
   readText,
   removeFile,
+  replaceFile,
   type Store,
   syncDirectory,
 } from '../store/index.ts'
+import {checkLayers, flattenInto, ociTreeId, readStack, renderOci} from './oci-tree.ts'
 import {isTreeId, type RenderEntry, renderList, type TreeId, treeIdOf} from './tree-id.ts'
 
 export interface RenderOptions {
@@ -22,10 +24,16 @@ export interface RenderOptions {
   readonly rebuild?: boolean
 }
 
+/** What lies in the directory of a tree. */
+type TreePart = 'hash' | 'image' | 'manifest' | 'rendered' | 'rootfs' | 'stack'
+
 /** Only root reaches into a tree: setuid programs and secrets of images lie in it. */
 const TREES_MODE = 0o700
 
-/** Images rendered once, each with its dependencies, into `cas/tree/ID/rootfs`, which pods use as overlay lower. */
+/**
+ * Images rendered once: an archive with its dependencies into `cas/tree/ID/rootfs`, an image of OCI's format as a stack of layers that
+ * it shares with others. Pods use either as overlay lowers.
+ */
 export class Treestore {
   readonly #locks: string
   readonly #store: Store
@@ -39,6 +47,7 @@ export class Treestore {
 
   /** The id of the tree that the image gives with what it depends on now. */
   idOf(key: ImageKey): TreeId {
+    if (this.#store.oci(key) !== null) return ociTreeId(key)
     return treeIdOf(renderList(this.#store, key).map((entry) => entry.key))
   }
 
@@ -46,8 +55,19 @@ export class Treestore {
     return existsSync(this.#path(id, 'rendered'))
   }
 
+  /**
+   * The tree as one directory: every archive's, and what had to be flattened. A stack of layers has none: whoever needs one takes
+   * `lowers` or `renderInto`.
+   */
   rootfsPath(id: TreeId): string {
+    if (readStack(this.#path(id, 'stack')) !== null) throw new RktError('RKT_TREE_LAYERED', `tree ${id} is a stack of layers`)
     return this.#path(id, 'rootfs')
+  }
+
+  /** What an overlay of the tree is made of, the highest first. */
+  lowers(id: TreeId): string[] {
+    const stack = readStack(this.#path(id, 'stack'))
+    return stack === null ? [this.#path(id, 'rootfs')] : stack.map((diffId) => this.#store.layers.rootfs(diffId))
   }
 
   manifestPath(id: TreeId): string {
@@ -64,6 +84,7 @@ export class Treestore {
    * on the disk: a tree without it is what a killed process left, and is rendered anew.
    */
   async render(key: ImageKey, {rebuild = false}: RenderOptions = {}): Promise<TreeId> {
+    if (this.#store.oci(key) !== null) return await this.#renderOci(key, rebuild)
     const entries = renderList(this.#store, key)
     const id = treeIdOf(entries.map((entry) => entry.key))
     if (!rebuild && this.isRendered(id)) return id
@@ -81,19 +102,30 @@ export class Treestore {
 
   /** Renders the image straight into an empty directory, ids shifted: for pods without overlay. */
   async renderInto(key: ImageKey, dir: string, {shift = null}: {shift?: RenderRequest['shift']} = {}): Promise<TreeStats> {
+    if (this.#store.oci(key) !== null) return await flattenInto(this.#store, key, dir, shift)
     return await this.#renderImages(renderList(this.#store, key), dir, shift)
   }
 
-  /** Refuses a tree whose content is not what was rendered. */
+  /**
+   * Refuses a tree whose content is not what was rendered. A layer is compared with what its bytes in the store, which are hashed,
+   * give when they are rendered again.
+   */
   async check(id: TreeId): Promise<void> {
     using _lock = await this.#lock(id, 'shared')
+    const stack = readStack(this.#path(id, 'stack'))
+    if (stack !== null && this.isRendered(id)) {
+      const image = readText(this.#path(id, 'image'))?.trim() ?? ''
+      if (!isImageKey(image)) throw new RktError('RKT_TREE_CORRUPT', `tree ${id} does not say whose it is`)
+      await checkLayers(this.#store, this.#store.ociDocuments(image).layers)
+      return
+    }
     let expected: string
     try {
       expected = readFileSync(this.#path(id, 'hash'), 'utf8').trim()
     } catch (error) {
       throw new RktError('RKT_TREE_NOT_RENDERED', 'cannot read hash file', {cause: systemError('open', this.#path(id, 'hash'), error)})
     }
-    const actual = unwrap(await native().digestTree(this.rootfsPath(id)))
+    const actual = unwrap(await native().digestTree(this.#path(id, 'rootfs')))
     if (actual !== expected) throw new RktError('RKT_TREE_CORRUPT', `wrong tree hash: ${actual}, expected: ${expected}`)
   }
 
@@ -104,6 +136,12 @@ export class Treestore {
     await this.#discard(id)
     if (isImageKey(image)) this.#store.setTreeSize(image, 0)
     removeFile(join(this.#locks, id))
+    if (id.startsWith('oci-')) await this.sweep()
+  }
+
+  /** Removes the layers that no tree has. */
+  async sweep(): Promise<void> {
+    await this.#store.layers.sweep(() => new Set(this.list().flatMap((id) => readStack(this.#path(id, 'stack')) ?? [])))
   }
 
   /** All trees, rendered or left over. */
@@ -111,8 +149,55 @@ export class Treestore {
     return namesIn(this.#trees).filter(isTreeId).sort()
   }
 
+  async #renderOci(key: ImageKey, rebuild: boolean): Promise<TreeId> {
+    const id = ociTreeId(key)
+    const documents = this.#store.ociDocuments(key)
+    // The image may have been imported under another name since.
+    const manifest = encodeImageManifest(documents.view)
+    const isCurrent = () => !rebuild && this.isRendered(id) && readText(this.#path(id, 'manifest')) === manifest
+    if (isCurrent()) return id
+    using _lock = await this.#lock(id, 'exclusive')
+    if (isCurrent()) return id
+    const tree = join(this.#trees, id)
+    if (!rebuild && this.isRendered(id)) {
+      replaceFile(this.#path(id, 'manifest'), manifest, tree, 0o644)
+      return id
+    }
+    await this.#discard(id)
+    try {
+      makeDirectory(tree)
+      this.#store.touch(key)
+      await renderOci(this.#store, documents, {
+        flat: async () => {
+          const rootfs = this.#path(id, 'rootfs')
+          makeDirectory(rootfs)
+          const {bytes} = await flattenInto(this.#store, key, rootfs, null)
+          this.#writeDurably(id, 'hash', unwrap(await native().digestTree(rootfs)))
+          await this.#finish(id, key, manifest, bytes)
+        },
+        rebuild,
+        stacked: async (stack, bytes) => {
+          this.#writeDurably(id, 'stack', `${JSON.stringify(stack)}\n`)
+          await this.#finish(id, key, manifest, bytes)
+        },
+      })
+    } catch (error) {
+      await this.#discard(id)
+      throw error
+    }
+    return id
+  }
+
+  async #finish(id: TreeId, key: ImageKey, manifest: string, bytes: number): Promise<void> {
+    this.#write(id, 'manifest', manifest)
+    this.#write(id, 'image', key)
+    unwrap(await native().syncFilesystem(join(this.#trees, id)))
+    this.#writeDurably(id, 'rendered', '')
+    this.#store.setTreeSize(key, bytes)
+  }
+
   async #renderTree(id: TreeId, key: ImageKey, entries: readonly RenderEntry[]): Promise<void> {
-    const [tree, rootfs] = [join(this.#trees, id), this.rootfsPath(id)]
+    const [tree, rootfs] = [join(this.#trees, id), this.#path(id, 'rootfs')]
     makeDirectory(tree)
     const manifest = await this.#renderWithManifest(tree, key, entries)
     this.#store.touch(key)
@@ -178,11 +263,11 @@ export class Treestore {
     return await lockFile(join(this.#locks, id), mode)
   }
 
-  #path(id: TreeId, part: 'hash' | 'image' | 'manifest' | 'rendered' | 'rootfs'): string {
+  #path(id: TreeId, part: TreePart): string {
     return join(this.#trees, id, part)
   }
 
-  #write(id: TreeId, part: 'hash' | 'image' | 'manifest' | 'rendered', content: string | Uint8Array): void {
+  #write(id: TreeId, part: TreePart, content: string | Uint8Array): void {
     const path = this.#path(id, part)
     try {
       writeFileSync(path, content)
@@ -192,7 +277,7 @@ export class Treestore {
     }
   }
 
-  #writeDurably(id: TreeId, part: 'hash' | 'rendered', content: string): void {
+  #writeDurably(id: TreeId, part: TreePart, content: string): void {
     this.#write(id, part, content)
     const fd = openSync(this.#path(id, part), 'r')
     try {
