@@ -50,10 +50,10 @@ const targetExists = (path: string) =>
 /** The app's tree with what the app wrote over it, read-only, seen by nobody else. */
 function openView(contents: PodContents, app: string, treestore: PodEngine['treestore']): number {
   const tree = contents.appTreeId(app)
-  const lower = treestore.rootfsPath(tree)
+  const lowers = treestore.lowers(tree)
   const upper = join(contents.path, podFiles.overlay, tree, 'upper', app)
   // A pod whose start failed has nothing of its own yet.
-  return unwrap(native().overlayView(existsSync(upper) ? [upper, lower] : [lower]))
+  return unwrap(native().overlayView(existsSync(upper) ? [upper, ...lowers] : lowers))
 }
 
 function hasMounts(directory: string): boolean {

@@ -1,6 +1,6 @@
-import {chmodSync, chownSync, existsSync, readFileSync} from 'node:fs'
+import {chmodSync, chownSync, closeSync, existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
-import type {OverlayMount} from '../native/index.ts'
+import {native, type OverlayMount, unwrap} from '../native/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import type {PodEngine} from './engine-slice.ts'
 import {makeDirectory} from './files.ts'
@@ -17,11 +17,13 @@ export interface PodOverlay {
  * The directories of a pod's overlays: `overlay/TREEID/{upper,work}` for stage1, with one directory more per app. `base` is where
  * they are made, `home` the pod's path when it is mounted.
  */
-export class PodOverlays {
+export class PodOverlays implements Disposable {
   readonly #base: string
   readonly #home: string
   readonly #group: number | undefined
   readonly #treestore: PodEngine['treestore']
+  /** Views of trees that are stacks of layers; nobody else sees them. */
+  readonly #views: number[] = []
 
   constructor(treestore: PodEngine['treestore'], base: string, home: string) {
     this.#treestore = treestore
@@ -48,11 +50,26 @@ export class PodOverlays {
     if (name !== '')
       for (const part of ['upper', 'work'])
         if (!existsSync(join(here, part))) makeDirectory(join(here, part), part === 'upper' ? 0o755 : 0o750)
-    const lower = this.#treestore.rootfsPath(tree)
-    const layer = Layer.upper(join(here, 'upper', name), lower)
+    const lowers = this.#treestore.lowers(tree)
+    const layer = Layer.upper(join(here, 'upper', name), this.#asOne(lowers))
     makeDirectory(join(here, 'work', name), 0o750)
     const at = (part: string) => join(this.#home, directory, part, name)
-    return {layer, mount: {lowers: [lower], target: join(this.#home, target), upper: at('upper'), work: at('work')}}
+    return {layer, mount: {lowers, target: join(this.#home, target), upper: at('upper'), work: at('work')}}
+  }
+
+  /** Gives the views back. Layers cannot be written afterwards. */
+  [Symbol.dispose](): void {
+    for (const view of this.#views.splice(0)) closeSync(view)
+  }
+
+  /** What lies below the upper directory, as one tree. */
+  #asOne(lowers: readonly string[]): string {
+    const [only] = lowers
+    if (lowers.length === 1 && only !== undefined) return only
+    const view = unwrap(native().overlayView(lowers))
+    this.#views.push(view)
+    // with a slash, for it is the directory that is meant, not the link to it
+    return `/proc/self/fd/${view}/`
   }
 
   #makeTreeDirectory(path: string): void {

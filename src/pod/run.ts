@@ -135,7 +135,7 @@ function writeOverlays(
   home: string,
 ): OverlayMount[] {
   mkdirSync(join(pod.path, podFiles.stage1Rootfs), {mode: 0o755, recursive: true})
-  const overlays = new PodOverlays(treestore, pod.path, home)
+  using overlays = new PodOverlays(treestore, pod.path, home)
   const {layer, mount} = overlays.stage1(stage1.tree)
   writeStage1(layer, treestore.rootfsPath(stage1.tree), names)
   const mounts = [mount]
