@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {execFileSync} from 'node:child_process'
-import {mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
 import {after, before, beforeEach, describe, test} from 'node:test'
@@ -86,6 +86,34 @@ describe('the keystore', () => {
     assert.equal(statSync(dir).mode & 0o777, 0o755)
     assert.equal(statSync(join(dir, keys.one?.fingerprint ?? '')).mode & 0o777, 0o644)
     assert.equal((await trusted('example.com/app')).length, 2)
+  })
+
+  test('stores the keys of several armored blocks in one file', async () => {
+    const file = Buffer.concat([
+      keys.one?.armored ?? Buffer.alloc(0),
+      Buffer.from('\nA note between them\n'),
+      keys.two?.armored ?? Buffer.alloc(0),
+    ])
+    const stored = await openKeystore(directories).add(null, file)
+    assert.deepEqual(
+      stored.map(({fingerprint}) => fingerprint),
+      [keys.one?.fingerprint, keys.two?.fingerprint],
+    )
+  })
+
+  test('never stores what is secret of a key', async () => {
+    const secret = execFileSync('gpg', [
+      '--homedir',
+      home,
+      '--batch',
+      '--pinentry-mode=loopback',
+      '--passphrase=',
+      '--armor',
+      '--export-secret-keys',
+      'one@example.com',
+    ])
+    const [stored] = await openKeystore(directories).add(null, secret)
+    assert.match(readFileSync(stored?.path ?? '', 'utf8'), /^-----BEGIN PGP PUBLIC KEY BLOCK-----/)
   })
 
   test('knows whether a prefix or a parent of it has keys; root keys do not count', async () => {

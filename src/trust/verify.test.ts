@@ -32,11 +32,14 @@ function makeKey(
 
 const publicKey = (user: string) => gpg(['--armor', '--export', `${user}@example.com`])
 
-function sign(user: string, {armor = true, at, bytes = image}: {armor?: boolean; at?: string; bytes?: Buffer} = {}): Buffer {
+function sign(
+  user: string,
+  {armor = true, at, bytes = image, options = []}: {armor?: boolean; at?: string; bytes?: Buffer; options?: string[]} = {},
+): Buffer {
   const file = join(home, 'signed')
   writeFileSync(file, bytes)
   gpg(
-    [...(armor ? ['--armor'] : []), '--local-user', `${user}@example.com`, '--output', `${file}.asc`, '--detach-sign', file],
+    [...options, ...(armor ? ['--armor'] : []), '--local-user', `${user}@example.com`, '--output', `${file}.asc`, '--detach-sign', file],
     at === undefined ? {} : {at},
   )
   return readFileSync(`${file}.asc`)
@@ -130,6 +133,78 @@ describe('a detached signature', () => {
     })
   })
 
+  for (const algorithm of ['nistp384', 'nistp521', 'rsa4096']) {
+    test(`by a ${algorithm} key is good, as gpg says`, async () => {
+      makeKey(`also-${algorithm}`, algorithm)
+      assert.ok(await verify(sign(`also-${algorithm}`), publicKey(`also-${algorithm}`)))
+    })
+  }
+
+  for (const algorithm of ['rsa1024', 'dsa2048', 'secp256k1']) {
+    test(`by a weak ${algorithm} key is refused`, async () => {
+      makeKey(`weak-${algorithm}`, algorithm)
+      await assert.rejects(verify(sign(`weak-${algorithm}`), publicKey(`weak-${algorithm}`)), {code: 'RKT_SIGNATURE_INVALID'})
+    })
+  }
+
+  test('by a key on a Brainpool curve is refused as what it is: unsupported', async () => {
+    makeKey('brainpool', 'brainpoolP256r1')
+    await assert.rejects(verify(sign('brainpool'), publicKey('brainpool')), {
+      message: 'openpgp: unsupported feature: a key on a Brainpool curve',
+    })
+  })
+
+  test('over a SHA-1 digest is refused', async () => {
+    makeKey('sha1', 'rsa2048')
+    const signature = sign('sha1', {options: ['--digest-algo=SHA1', '--allow-weak-digest-algos']})
+    await assert.rejects(verify(signature, publicKey('sha1')), {message: 'openpgp: unsupported feature: hash algorithm sha1'})
+  })
+
+  test('over a text is refused', async () => {
+    makeKey('text', 'ed25519')
+    await assert.rejects(verify(sign('text', {options: ['--textmode']}), publicKey('text')), {
+      message: 'openpgp: unsupported feature: a signature over something else than a binary document',
+    })
+  })
+
+  test('that has expired itself is refused', async () => {
+    makeKey('brief', 'ed25519', {at: '20240101T000000'})
+    const signature = sign('brief', {at: '20240301T000000', options: ['--default-sig-expire=1d']})
+    await assert.rejects(verify(signature, publicKey('brief')), {message: 'openpgp: invalid signature: Signature is expired'})
+  })
+
+  test('is one of several in a file, in either order', async () => {
+    makeKey('first', 'ed25519')
+    makeKey('second', 'rsa2048')
+    const both = [sign('first', {armor: false}), sign('second', {armor: false})]
+    for (const order of [both, both.toReversed()]) {
+      const {identities} = await verify(Buffer.concat(order), publicKey('second'))
+      assert.deepEqual(identities, ['second <second@example.com>'])
+    }
+  })
+
+  test('of OpenPGP version 6, whose hash is salted, is good', async () => {
+    const openpgp = await import('openpgp')
+    const config = {aeadProtect: true, v6Keys: true}
+    const {privateKey, publicKey: key} = await openpgp.generateKey({config, format: 'object', type: 'curve25519', userIDs: [{name: 'six'}]})
+    const message = await openpgp.createMessage({binary: new Uint8Array(image)})
+    const signature = await openpgp.sign({config, detached: true, format: 'binary', message, signingKeys: privateKey})
+    const signatures = await readSignatures(signature as unknown as Uint8Array)
+    assert.equal(signatures.packets[0]?.version, 6)
+
+    assert.deepEqual((await verifySignatures(signatures, [key], streamOf(image))).identities, ['six'])
+    await assert.rejects(verifySignatures(signatures, [key], streamOf(Buffer.from('other'))), {code: 'RKT_SIGNATURE_INVALID'})
+  })
+
+  test('can be judged twice, over different bytes, from one reading', async () => {
+    makeKey('twice', 'ed25519')
+    const signatures = await readSignatures(sign('twice'))
+    const keys = await readKeys(publicKey('twice'), 'key')
+    assert.ok(await verifySignatures(signatures, keys, streamOf(image)))
+    await assert.rejects(verifySignatures(signatures, keys, streamOf(Buffer.from('other'))), {code: 'RKT_SIGNATURE_INVALID'})
+    assert.ok(await verifySignatures(signatures, keys, streamOf(image)))
+  })
+
   test('is hashed as it streams: 192 MiB cost less than 64 MiB of memory', async () => {
     makeKey('big', 'ed25519')
     const block = Buffer.alloc(1024 * 1024, 7)
@@ -165,6 +240,11 @@ describe('a signature file', () => {
     await assert.rejects(readSignatures(publicKey('mistaken')), {
       message: "openpgp: invalid argument: expected 'PGP SIGNATURE', got: PGP PUBLIC KEY BLOCK",
     })
+  })
+
+  test('of a thousand signatures is refused', async () => {
+    makeKey('many', 'ed25519')
+    await assert.rejects(readSignatures(Buffer.concat(Array(1000).fill(sign('many', {armor: false})))), {code: 'RKT_SIGNATURE_INVALID'})
   })
 
   test('of garbage is refused', async () => {

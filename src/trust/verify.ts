@@ -1,4 +1,4 @@
-import type {Key, Signature, SignaturePacket, Subkey} from 'openpgp'
+import type {enums, Key, Signature, SignaturePacket, Subkey} from 'openpgp'
 import {RktError} from '../errors.ts'
 import {visible} from './text.ts'
 
@@ -78,8 +78,10 @@ export async function startSignatureCheck(signatures: Signatures, keys: readonly
   // Only version 6 begins with a salt: signatures of version 4 by one algorithm share a hash of the document.
   const hashes = new Map(
     candidates.flatMap(({packet}) => {
-      const name = hashName(packet, openpgp.enums.hash)
-      return name === null ? [] : [[hashKey(packet), createHash(name).update(saltOf(packet))] as const]
+      const hash = hashOf(packet, openpgp.enums.hash)
+      const salt = saltOf(packet)
+      if (hash === undefined || salt.length !== (packet.version === 6 ? hash.salt : 0)) return []
+      return [[hashKey(packet), createHash(hash.name).update(salt)] as const]
     }),
   )
   return {
@@ -91,7 +93,7 @@ export async function startSignatureCheck(signatures: Signatures, keys: readonly
       for (const {key, packet} of candidates) {
         try {
           const hash = hashes.get(hashKey(packet))
-          if (hash === undefined) throw new Unsupported(`hash algorithm ${packet.hashAlgorithm}`)
+          if (hash === undefined) throw new Unsupported(`hash algorithm ${algorithmName(packet, openpgp.enums.hash)}`)
           return await verifyOne(packet, key, hash.copy().update(endOf(packet)).digest(), now)
         } catch (error) {
           refusal = refusalOf(error)
@@ -124,25 +126,21 @@ function refusalOf(error: unknown): RktError {
   )
 }
 
-/** Node's name of a signature's hash algorithm; null if it has none. */
-function hashName({hashAlgorithm}: SignaturePacket, names: typeof import('openpgp').enums.hash): string | null {
-  switch (hashAlgorithm) {
-    case names.sha224:
-      return 'sha224'
-    case names.sha256:
-      return 'sha256'
-    case names.sha384:
-      return 'sha384'
-    case names.sha512:
-      return 'sha512'
-    case names.sha3_256:
-      return 'sha3-256'
-    case names.sha3_512:
-      return 'sha3-512'
-    default:
-      return null
-  }
+/** Node's name of a signature's hash algorithm, and the salt that version 6 wants for it (RFC 9580, 9.5). */
+function hashOf({hashAlgorithm}: SignaturePacket, {sha224, sha256, sha384, sha512, sha3_256, sha3_512}: typeof enums.hash) {
+  const known = new Map<number | null, {readonly name: string; readonly salt: number}>([
+    [sha224, {name: 'sha224', salt: 16}],
+    [sha256, {name: 'sha256', salt: 16}],
+    [sha384, {name: 'sha384', salt: 24}],
+    [sha512, {name: 'sha512', salt: 32}],
+    [sha3_256, {name: 'sha3-256', salt: 16}],
+    [sha3_512, {name: 'sha3-512', salt: 32}],
+  ])
+  return known.get(hashAlgorithm)
 }
+
+const algorithmName = ({hashAlgorithm}: SignaturePacket, hashes: typeof enums.hash) =>
+  Object.entries(hashes).find(([, number]) => number === hashAlgorithm)?.[0] ?? hashAlgorithm
 
 type Salted = SignaturePacket & {readonly salt?: Uint8Array | null}
 
@@ -165,6 +163,7 @@ async function verifyOne(packet: SignaturePacket, key: Key, digest: Uint8Array, 
   const {signature} = openpgp.enums
   if (packet.signatureType !== signature.binary) throw new Unsupported('a signature over something else than a binary document')
   if (packet.created === null) throw new Error('the signature does not say when it was made')
+  if (key.getAlgorithmInfo().curve?.startsWith('brainpool')) throw new Unsupported('a key on a Brainpool curve')
   // The refusal of a revoked key comes first: a revocation says that what the key signs, or signed, is not to be believed.
   await refuseRevoked(packet, key, now)
   // Checks expiry, flags and bindings of the (sub)key at the time of the signature.
