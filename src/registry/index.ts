@@ -5,6 +5,7 @@
  * line, and never shows a secret.
  */
 export {type CredentialQuery, type Credentials, type CredentialsOptions, openCredentials} from './credentials.ts'
+export {type Choice, checkPlatform, chooseImage, type DocumentSource} from './image.ts'
 export {openRegistry} from './registry.ts'
 export {type Credential, Secret} from './secret.ts'
 export type {BlobOptions, BlobStream, Registry, RegistryDocument, RegistryImage, RegistryOptions, Repository, TagOrDigest} from './types.ts'

@@ -71,7 +71,8 @@ class HttpRepository implements Repository {
   }
 
   image(reference: TagOrDigest, platform: Platform = hostPlatform()): Promise<RegistryImage> {
-    return chooseImage(this, {platform, reference})
+    const name = `${this.host}/${this.name}${reference.digest === null ? `:${reference.tag}` : `@${reference.digest}`}`
+    return chooseImage(this, {name, platform, reference})
   }
 
   async blob(descriptor: Descriptor, {signal, verify = true}: BlobOptions = {}): Promise<BlobStream> {
