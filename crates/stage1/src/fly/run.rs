@@ -54,8 +54,9 @@ fn become_app(options: &RunOptions, inherited: &Inherited) -> Result<std::conver
     let stage1 = Root::open_at(pod.stage1())?;
     stage1.write(&format!("rkt/env/{}", app.name()), environment::encode(&variables).as_bytes(), 0o644)?;
     let pid = std::process::id();
-    let group = rustix::process::getpgrp().as_raw_nonzero();
-    pod::write_file(&directory, PGID, format!("{group}\n").as_bytes(), 0o644)?;
+    if let Some(group) = crate::sys::process_group() {
+        pod::write_file(&directory, PGID, format!("{}\n", group.as_raw_nonzero()).as_bytes(), 0o644)?;
+    }
     pod::write_file(&directory, PID, format!("{pid}\n").as_bytes(), 0o644)?;
     let working_directory = if app.app.working_directory.is_empty() { "/" } else { &app.app.working_directory };
     let search =
