@@ -1,5 +1,5 @@
 /**
- * npm run build: everything that lies in bin/, dist/ and man/. Each step knows what it is made from and is left out when nothing
+ * npm run build: everything that lies in bin/ and dist/. Each step knows what it is made from and is left out when nothing
  * of that changed; steps that do not need each other run side by side.
  */
 import {perform, type Step} from './steps.ts'
@@ -28,16 +28,8 @@ const flavors: Step = {
   script: 'scripts/pack-flavors.ts',
 }
 
-const man: Step = {
-  inputs: bundle.inputs,
-  name: 'man',
-  outputs: ['man/rkt.1'],
-  says: 'writing the manual pages ...',
-  script: 'scripts/generate-man.ts',
-}
-
 try {
-  await Promise.all([perform(native).then(() => perform(flavors)), perform(bundle).then(() => perform(man))])
+  await Promise.all([perform(native).then(() => perform(flavors)), perform(bundle)])
 } catch (error) {
   console.error(`build: ${error instanceof Error ? error.message : String(error)}`)
   process.exitCode = 1
