@@ -75,8 +75,9 @@ const lazyBuiltins: Plugin = {
   name: 'lazy-builtins',
   setup({onLoad, onResolve}) {
     const ours = (importer: string) => importer.startsWith(root) && !importer.includes('/node_modules/')
-    onResolve({filter: /^node:/}, ({importer, path}) =>
-      (path in namedBuiltins || path in lazyFunctions || path in lazyClasses) && ours(importer)
+    // `await import('node:…')` loads late as it is, and may ask for any name.
+    onResolve({filter: /^node:/}, ({importer, kind, path}) =>
+      kind !== 'dynamic-import' && (path in namedBuiltins || path in lazyFunctions || path in lazyClasses) && ours(importer)
         ? {namespace: 'lazy-builtin', path, sideEffects: false}
         : undefined,
     )
