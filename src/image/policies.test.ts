@@ -1,0 +1,70 @@
+/** The table of docs/fetching.md, row by row on a real server; `UPDATE_DOCS=1` writes it anew. */
+import assert from 'node:assert/strict'
+import {readFileSync, writeFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {test} from 'node:test'
+import {aHost, aTlsServer, unverified} from './fixture.ts'
+import type {PullPolicy} from './index.ts'
+
+const document = join(import.meta.dirname, '../../docs/fetching.md')
+const kinds = ['file', 'URL', 'fresh URL', 'name', 'hash'] as const
+const policies: readonly PullPolicy[] = ['new', 'update', 'never']
+const name = 'localhost/app'
+
+type Kind = (typeof kinds)[number]
+/** What the remote, or the file, has when the reference is asked for the second time. */
+type Change = 'absent' | 'changed' | 'unchanged'
+
+/** What one fetch did, in words of the table. */
+async function outcomeOf(kind: Kind, pullPolicy: PullPolicy, change: Change): Promise<string> {
+  let body: Buffer
+  let tag = '"1"'
+  using server = await aTlsServer((request, response) => {
+    if (request.url?.includes('ac-discovery')) {
+      const tags = `<meta name="ac-discovery" content="localhost https://localhost:${server.port}/app.{ext}">`
+      return void response.writeHead(200).end(tags)
+    }
+    if (request.headers['if-none-match'] === tag) return void response.writeHead(304).end()
+    const fresh = kind === 'fresh URL' ? {'cache-control': 'max-age=60'} : {}
+    response.writeHead(200, {'content-length': body.length, etag: tag, ...fresh}).end(body)
+  })
+  using host = aHost({ca: server.ca, discoveryPort: server.port})
+  const path = await host.archive(name, {file: 'app'})
+  body = readFileSync(path)
+  const references = {'fresh URL': `${server.url}/app.aci`, URL: `${server.url}/app.aci`, file: path, hash: '', name}
+  const first = change === 'absent' ? null : await host.find(kind === 'hash' ? path : references[kind], unverified)
+  if (change === 'changed') {
+    await host.archive(name, {annotations: [{name: 'changed', value: 'yes'}], file: 'app'})
+    body = readFileSync(path)
+    tag = '"2"'
+  }
+  server.asked.length = 0
+  const reference = kind === 'hash' ? (first ?? `sha512-${'0'.repeat(64)}`) : references[kind]
+  let second: string
+  try {
+    second = await host.find(reference, {...unverified, pullPolicy})
+  } catch {
+    return 'refused'
+  }
+  const asked = server.asked.filter((line) => !line.includes('ac-discovery'))
+  if (kind === 'file') return second === first ? 'read again, the same image' : 'read, imported'
+  if (asked.length === 0) return 'from the store, nobody asked'
+  return second === first ? 'asked, not modified, from the store' : 'downloaded'
+}
+
+test('the pull policies do what the table of the documents says', async () => {
+  const rows: string[] = []
+  for (const kind of kinds) {
+    for (const change of kind === 'hash' ? (['absent', 'unchanged'] as const) : (['absent', 'unchanged', 'changed'] as const)) {
+      const cells: string[] = []
+      for (const policy of policies) cells.push(await outcomeOf(kind, policy, change))
+      const state = change === 'absent' ? 'absent' : `stored, ${change === 'changed' ? 'since changed' : 'unchanged'}`
+      rows.push(`| ${kind} | ${state} | ${cells.join(' | ')} |`)
+    }
+  }
+  const table = ['| reference | image | `new` | `update` | `never` |', '|---|---|---|---|---|', ...rows].join('\n')
+  const text = readFileSync(document, 'utf8')
+  const wanted = text.replace(/(<!-- policies: begin -->\n)[\s\S]*(<!-- policies: end -->)/, `$1\n${table}\n\n$2`)
+  if (process.env.UPDATE_DOCS) writeFileSync(document, wanted)
+  else assert.equal(text, wanted)
+})
