@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use archive::Shift;
-use archive::layer::{self, Digest, FlatLayer, FlattenRequest, Flavor, Ingest, Reading, RenderTarget, Rendered, Sender};
+use archive::layer::{
+    self, Digest, FlatLayer, FlattenRequest, Flavor, Ingest, Reading, RenderTarget, Rendered, Sender,
+};
 use napi::bindgen_prelude::{Buffer, Either, Null, Object};
 use napi::{Env, JsDeferred};
 use napi_derive::napi;
@@ -108,7 +110,12 @@ impl From<layer::IngestedLayer> for Ingested {
         let rendered = layer.rendered.map(|rendered| match rendered {
             Rendered::Whole { stats, implied } => {
                 let implied: Vec<u8> = implied.into_iter().flat_map(|path| path.into_iter().chain([0])).collect();
-                Tree { whole: true, entries: number(stats.entries), bytes: number(stats.bytes), implied: implied.into() }
+                Tree {
+                    whole: true,
+                    entries: number(stats.entries),
+                    bytes: number(stats.bytes),
+                    implied: implied.into(),
+                }
             }
             Rendered::NeedsParents { .. } => Tree { whole: false, entries: 0, bytes: 0, implied: Vec::new().into() },
         });

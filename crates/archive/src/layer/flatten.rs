@@ -5,7 +5,9 @@ use std::{collections::HashSet, fs::File, os::fd::AsFd, path::PathBuf};
 use rustix::fs::{self, Mode};
 
 use super::{
-    Digest, Flavor, Ingest, LayerError, Reading, RenderTarget, Rendered, ingest::take, merge::{merge, open_directory},
+    Digest, Flavor, Ingest, LayerError, Reading, RenderTarget, Rendered,
+    ingest::take,
+    merge::{merge, open_directory},
 };
 use crate::{
     error::{Error, io_error},
@@ -51,8 +53,8 @@ pub fn flatten(request: &FlattenRequest) -> Result<TreeStats, Error> {
     let laid = request.layers.iter().enumerate().try_for_each(|(position, layer)| {
         let directory = request.scratch.join(position.to_string());
         fs::mkdir(&directory, Mode::RWXU).map_err(io_error(failed))?;
-        let blob = File::open(&layer.blob)
-            .map_err(io_error(|| format!("cannot open the layer {}", layer.blob.display())))?;
+        let blob =
+            File::open(&layer.blob).map_err(io_error(|| format!("cannot open the layer {}", layer.blob.display())))?;
         let ingest = Ingest {
             digest: None,
             size: None,

@@ -116,7 +116,8 @@ fn copy_attributes(upper: &OwnedFd, lower: &OwnedFd) -> Result<(), Errno> {
         }
     }
     fs::fchmod(lower, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    let time = |seconds, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanoseconds).unwrap_or(0) };
+    let time =
+        |seconds, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanoseconds).unwrap_or(0) };
     fs::futimens(
         lower,
         &Timestamps {

@@ -45,8 +45,7 @@ impl Flavor {
 const CACHED_DIRECTORIES: usize = 64;
 /// Most bytes of all directories' paths and attributes together: they are kept until the end.
 const MAX_DIRECTORY_BYTES: usize = 256 << 20;
-const IN_ROOT: ResolveFlags =
-    ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
+const IN_ROOT: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS).union(ResolveFlags::NO_XDEV);
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 /// What comes onto a directory when all is in it.
@@ -169,12 +168,7 @@ impl<'a> LayerTree<'a> {
         Ok((self.stats, implied))
     }
 
-    fn create<S: Source>(
-        &mut self,
-        path: &[u8],
-        entry: &Entry,
-        reader: &mut Reader<S>,
-    ) -> Result<Applied, Error> {
+    fn create<S: Source>(&mut self, path: &[u8], entry: &Entry, reader: &mut Reader<S>) -> Result<Applied, Error> {
         let (parent, name) = split(path);
         let shown = || show(path).into_owned();
         let failed = || format!("cannot create \"{}\"", show(path));
@@ -334,7 +328,10 @@ impl<'a> LayerTree<'a> {
 
     /// Makes the directories of `path` that no entry has brought yet.
     fn make_missing(&mut self, path: &[u8]) -> Result<OwnedFd, Error> {
-        let mut at = self.root.try_clone().map_err(|error| unreachable(path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        let mut at = self
+            .root
+            .try_clone()
+            .map_err(|error| unreachable(path, Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
         let mut start = 0;
         for component in path.split(|byte| *byte == b'/') {
             let end = start + component.len();
@@ -447,11 +444,13 @@ impl<'a> LayerTree<'a> {
         let from = match (own, self.lower) {
             (Some((_, stat)), _) if kind(&stat) == FileType::Directory => return Err(refuse("it is a directory")),
             (Some((fd, stat)), _) if !is_whiteout(&stat) => fd,
-            (None, Some(lower)) => match find(lower, directory, target_name).map_err(|error| unreachable(&clean, error))? {
-                Some((_, stat)) if kind(&stat) == FileType::Directory => return Err(refuse("it is a directory")),
-                Some((fd, _)) => fd,
-                None => return Err(refuse("it is in no layer")),
-            },
+            (None, Some(lower)) => {
+                match find(lower, directory, target_name).map_err(|error| unreachable(&clean, error))? {
+                    Some((_, stat)) if kind(&stat) == FileType::Directory => return Err(refuse("it is a directory")),
+                    Some((fd, _)) => fd,
+                    None => return Err(refuse("it is in no layer")),
+                }
+            }
             (None, None) => return Ok(Applied::Foreign),
             (Some(_), _) => return Err(refuse("the layer itself hides it")),
         };

@@ -56,9 +56,15 @@ pub fn parse(data: &[u8]) -> Result<Option<Pax>, String> {
             b"GNU.sparse.map" => map = pairs(value).ok_or_else(bad)?,
             b"GNU.sparse.numblocks" => pax.sparse.form = Some(Form::Listed(Vec::new())),
             _ => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    pax.xattrs.retain(|(seen, _)| seen != name);
-                    pax.xattrs.push((name.to_vec(), value.to_vec()));
+                let attribute = match (key.strip_prefix(b"SCHILY.xattr."), key.strip_prefix(b"LIBARCHIVE.xattr.")) {
+                    (Some(name), _) => Some((name.to_vec(), value.to_vec())),
+                    // bsdtar writes both; its own form has names in percent-encoding and values in Base64.
+                    (None, Some(name)) => percent_decoded(name).zip(base64_decoded(value)),
+                    (None, None) => None,
+                };
+                if let Some((name, value)) = attribute {
+                    pax.xattrs.retain(|(seen, _)| *seen != name);
+                    pax.xattrs.push((name, value));
                 }
             }
         }
@@ -95,6 +101,46 @@ pub fn decimal(text: &[u8]) -> Option<u64> {
             _ => None,
         })
         .map(i64::cast_unsigned)
+}
+
+fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, next)) = rest.split_first() {
+        rest = next;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, next) = rest.split_first_chunk::<2>()?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = next;
+    }
+    Some(bytes)
+}
+
+/// Base64 (RFC 4648), with or without padding.
+fn base64_decoded(text: &[u8]) -> Option<Vec<u8>> {
+    let digits = text.iter().position(|byte| *byte == b'=').map_or(text, |end| &text[..end]);
+    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3 + 2);
+    let (mut bits, mut count) = (0_u32, 0);
+    for digit in digits {
+        let value = match digit {
+            b'A'..=b'Z' => digit - b'A',
+            b'a'..=b'z' => digit - b'a' + 26,
+            b'0'..=b'9' => digit - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count).to_le_bytes()[0]);
+        }
+    }
+    Some(bytes)
 }
 
 fn pairs(text: &[u8]) -> Option<Vec<(u64, u64)>> {
