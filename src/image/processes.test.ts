@@ -1,8 +1,8 @@
 /** Real processes that fetch: many at once, killed ones, large images. */
 import assert from 'node:assert/strict'
-import {type ChildProcess, spawn} from 'node:child_process'
+import {type ChildProcess, execFileSync, spawn} from 'node:child_process'
 import {once} from 'node:events'
-import {closeSync, createReadStream, openSync, readdirSync, readFileSync, statSync, writeSync} from 'node:fs'
+import {chmodSync, closeSync, createReadStream, openSync, readdirSync, readFileSync, statSync, writeSync} from 'node:fs'
 import type {ServerResponse} from 'node:http'
 import {join} from 'node:path'
 import {text} from 'node:stream/consumers'
@@ -21,9 +21,10 @@ interface Outcome {
   readonly peak: number
 }
 
-function start(host: ReturnType<typeof aHost>, url: string): ChildProcess {
+function start(host: ReturnType<typeof aHost>, url: string, user: {uid?: number; gid?: number} = {}): ChildProcess {
   return spawn(process.execPath, ['--disable-warning=ExperimentalWarning', script, host.cas, host.dir, url], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...user,
   })
 }
 
@@ -158,6 +159,33 @@ describe('processes', () => {
 
     assert.match(server.asked.at(-1) ?? '', /^GET \/large\.aci - bytes=\d+-$/)
     assert.deepEqual(await host.images(), ['localhost/large'])
+  })
+
+  test('a member of the group fetches, root does not take its word, and neither gets in the other’s way', {
+    skip: process.geteuid?.() !== 0,
+  }, async () => {
+    using host = aHost()
+    using server = await aSlowServer(await aLargeImage(host, 1 << 20), 20)
+    const url = `${server.url}/large.aci`
+    const member = {gid: 4711, uid: 65534}
+    host.store.tmpDir()
+    chmodSync(host.dir, 0o755)
+    execFileSync('chgrp', ['-R', String(member.gid), host.cas])
+
+    const {key} = await outcome(start(host, url, member))
+    const name = 'localhost/large'
+    assert.match((await host.failure(name, {pullPolicy: 'never'}))[0] ?? '', /^unable to fetch image from image name "localhost\/large"/)
+    await assert.rejects(host.find(url, {pullPolicy: 'never'}), {hint: /imported by a member of the group/})
+    assert.equal(await host.find(key), key, 'who names the content knows what it is')
+
+    assert.equal(await host.find(url), key)
+    assert.equal(server.counted.archives, 2, 'root fetched it itself')
+    assert.equal(await host.find(name, {pullPolicy: 'never'}), key)
+
+    assert.equal((await outcome(start(host, url, member))).key, key)
+    await host.store.remove(host.store.resolveKey(key))
+    assert.equal((await outcome(start(host, url, member))).key, key)
+    assert.deepEqual(host.tmp(), [])
   })
 
   test('memory stays flat, however large the image is', {timeout: 300_000}, async () => {
