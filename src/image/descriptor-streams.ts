@@ -28,10 +28,11 @@ export function descriptorSink(fd: number, start?: number): DescriptorSink {
   return sink
 }
 
-/** The first `size` bytes of a file, or all when it is shorter. */
-export async function* readDescriptor(fd: number, size = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
+/** So many bytes of a file from `start` on, or all when there are fewer. */
+export async function* readDescriptor(fd: number, size = Number.POSITIVE_INFINITY, start = 0): AsyncGenerator<Buffer> {
   for (let at = 0; at < size; ) {
-    const {buffer, bytesRead} = await readSome(fd, Buffer.allocUnsafe(Math.min(CHUNK, size - at)), 0, Math.min(CHUNK, size - at), at)
+    const length = Math.min(CHUNK, size - at)
+    const {buffer, bytesRead} = await readSome(fd, Buffer.allocUnsafe(length), 0, length, start + at)
     if (bytesRead === 0) return
     yield buffer.subarray(0, bytesRead)
     at += bytesRead

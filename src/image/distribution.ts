@@ -6,6 +6,8 @@ export type DistributionPoint =
   | {readonly type: 'aci-archive'; readonly url: string}
   | {readonly type: 'appc'; readonly name: AcIdentifier; readonly labels: readonly Label[]}
   | {readonly type: 'docker'; readonly reference: string}
+  /** `ref` is null where the place holds one image. */
+  | {readonly type: 'docker-archive' | 'oci-image-layout'; readonly url: string; readonly ref: string | null}
 
 /** Reads `cimd:TYPE:v=VERSION:DATA`; the `v=` may be missing. */
 export function parseDistributionPoint(uri: string): DistributionPoint {
@@ -23,6 +25,9 @@ export function parseDistributionPoint(uri: string): DistributionPoint {
       return {type, ...parseAppc(data)}
     case 'docker':
       return {reference: data, type}
+    case 'docker-archive':
+    case 'oci-image-layout':
+      return {type, ...parsePlace(data)}
     default:
       throw new RktError('RKT_BAD_DISTRIBUTION', `unknown distribution type: ${JSON.stringify(type)}`)
   }
@@ -42,7 +47,16 @@ export function formatDistributionPoint(point: DistributionPoint): string {
     }
     case 'docker':
       return `cimd:docker:v=0:${point.reference}`
+    case 'docker-archive':
+    case 'oci-image-layout':
+      return `cimd:${point.type}:v=0:${queryEscape(point.url)}${point.ref === null ? '' : `?ref=${queryEscape(point.ref)}`}`
   }
+}
+
+function parsePlace(data: string): {url: string; ref: string | null} {
+  const [url = '', query = ''] = data.split(/\?(.*)/s)
+  const refs = query.split('&').flatMap((pair) => (pair.startsWith('ref=') ? [queryUnescape(pair.slice('ref='.length))] : []))
+  return {ref: refs[0] ?? null, url: queryUnescape(url)}
 }
 
 function parseAppc(data: string): {name: AcIdentifier; labels: Label[]} {

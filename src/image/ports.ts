@@ -6,7 +6,8 @@ import type {ProgressOutput} from './progress.ts'
 
 /** The slice of the engine that finding images uses. */
 export interface ImagePorts {
-  readonly config: Pick<Config, 'auth'>
+  /** Without `dockerAuth`, registries are asked with what other programs configured alone. */
+  readonly config: Pick<Config, 'auth'> & Partial<Pick<Config, 'dockerAuth'>>
   readonly diagnostics: Diagnostics
   readonly options: {
     /** Whose `trustedkeys` say which keys vouch for which names. */

@@ -59,7 +59,7 @@ export function progressLine(label: string, {done, isTTY, seconds, total}: Progr
 }
 
 /** ` 12.3 MB/s 1m05s`: nothing in the first second, which says little. */
-function paceOf(done: number, total: number | null, seconds: number): string {
+export function paceOf(done: number, total: number | null, seconds: number): string {
   if (seconds < 1 || done === 0) return ''
   const rate = done / seconds
   const left = total === null || done >= total ? '' : ` ${duration(Math.ceil((total - done) / rate))}`
@@ -73,7 +73,7 @@ function duration(seconds: number): string {
 }
 
 /** Powers of 1000 with three significant digits: `1.23 MB`. */
-function decimalSize(bytes: number): string {
+export function decimalSize(bytes: number): string {
   const units = ['B', 'KB', 'MB', 'GB', 'TB']
   const power = Math.min(units.length - 1, bytes < 1000 ? 0 : Math.floor(Math.log10(bytes) / 3))
   return `${Number((bytes / 1000 ** power).toPrecision(3))} ${units[power]}`

@@ -16,7 +16,7 @@ const references: [string, string, string][] = [
   ['my-app:v1.0', 'name', 'my-app'],
   ['docker:busybox', 'docker', 'docker://busybox'],
   ['docker://quay.io/x/y:z', 'docker', 'docker://quay.io/x/y:z'],
-  ['oci:dir', 'oci', 'oci:dir'],
+  ['oci:dir', 'oci-image-layout', 'oci:dir'],
   ['cimd:aci-archive:v=0:file%3A%2F%2F%2Fabs%2Fapp', 'file', '/abs/app'],
   ['cimd:appc:v=0:coreos.com/etcd?version=v3', 'name', 'coreos.com/etcd'],
   ['cimd:docker:v=0:registry-1.docker.io/library/busybox:latest', 'docker', 'docker://registry-1.docker.io/library/busybox:latest'],

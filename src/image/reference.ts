@@ -1,4 +1,4 @@
-import {lstatSync, statSync} from 'node:fs'
+import {existsSync, lstatSync, statSync} from 'node:fs'
 import {extname, isAbsolute, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
 import {type AcIdentifier, hostLabels, type Label, labelValue, parseImageString} from '../appc/index.ts'
@@ -13,7 +13,16 @@ export type ImageReference =
   | {readonly kind: 'url'; readonly url: URL; readonly text: string}
   | NameReference
   | {readonly kind: 'docker'; readonly text: string}
-  | {readonly kind: 'oci'; readonly text: string}
+  | LocalReference
+
+/** An image in an OCI layout (a directory or an archive of one), or in what `docker save` wrote. */
+export interface LocalReference {
+  readonly kind: 'docker-archive' | 'oci-image-layout'
+  readonly path: string
+  /** Which of several images, by a name or digest; null for the only one. */
+  readonly ref: string | null
+  readonly text: string
+}
 
 export interface NameReference {
   readonly kind: 'name'
@@ -25,7 +34,11 @@ export interface NameReference {
 
 const SCHEME = /^([a-z][a-z\d+.-]*):/i
 /** Schemes that are no part of an image's name, which `my-app:v1` reads like. */
-const OCI_SCHEMES = new Set(['docker-archive', 'oci', 'oci-archive'])
+const LOCAL_SCHEMES: ReadonlyMap<string, LocalReference['kind']> = new Map([
+  ['docker-archive', 'docker-archive'],
+  ['oci', 'oci-image-layout'],
+  ['oci-archive', 'oci-image-layout'],
+])
 
 /** Reads an image reference; nothing is looked up but whether a file of that name exists. */
 export function parseImageReference(text: string): ImageReference {
@@ -34,7 +47,8 @@ export function parseImageReference(text: string): ImageReference {
   if (scheme === undefined) return guess(text)
   if (scheme === 'file' || scheme === 'http' || scheme === 'https') return archive(text, {mustBeAci: true})
   if (scheme === 'docker') return {kind: 'docker', text: `docker://${text.replace(/^docker:(\/\/)?/i, '')}`}
-  if (OCI_SCHEMES.has(scheme)) return {kind: 'oci', text}
+  const local = LOCAL_SCHEMES.get(scheme)
+  if (local !== undefined) return localReference(local, text)
   return scheme === 'cimd' ? fromDistributionPoint(text) : imageName(text)
 }
 
@@ -78,6 +92,14 @@ function fromDistributionPoint(uri: string): ImageReference {
       return nameReference(point.name, point.labels, uri)
     case 'docker':
       return {kind: 'docker', text: `docker://${point.reference}`}
+    case 'docker-archive':
+    case 'oci-image-layout': {
+      const url = URL.parse(point.url)
+      if (url?.protocol !== 'file:') {
+        throw new RktError('RKT_BAD_IMAGE_REFERENCE', `expected image URL ${JSON.stringify(point.url)} to begin with file://`)
+      }
+      return {kind: point.type, path: pathOf(url, uri), ref: point.ref, text: uri}
+    }
     case 'aci-archive': {
       const scheme = SCHEME.exec(point.url)?.[1]?.toLowerCase()
       if (scheme === undefined) {
@@ -90,6 +112,24 @@ function fromDistributionPoint(uri: string): ImageReference {
       return archive(point.url, {mustBeAci: false})
     }
   }
+}
+
+/**
+ * `SCHEME:PATH[:REF]`. Names of files and of images may hold colons, so the longest path that exists counts; the part before the first
+ * colon if none does.
+ */
+function localReference(kind: LocalReference['kind'], text: string): LocalReference {
+  const rest = text.slice(text.indexOf(':') + 1).replace(/^\/\/(?=\/)/, '')
+  const colons = [...rest.matchAll(/:/g)].map(({index}) => index)
+  const ends = [rest.length, ...colons.toReversed()]
+  const end = ends.find((at) => at > 0 && existsSync(rest.slice(0, at))) ?? colons[0] ?? rest.length
+  const [path, ref] = [rest.slice(0, end), rest.slice(end + 1)]
+  if (path === '' || rest.includes('\0')) {
+    throw new RktError('RKT_BAD_IMAGE_REFERENCE', `invalid image string ${JSON.stringify(text)}`, {
+      hint: `Give it as ${text.slice(0, text.indexOf(':'))}:PATH or ${text.slice(0, text.indexOf(':'))}:PATH:REF.`,
+    })
+  }
+  return {kind, path: resolve(path), ref: ref === '' ? null : ref, text}
 }
 
 function imageName(text: string): ImageReference {

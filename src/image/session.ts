@@ -22,7 +22,7 @@ export class Session implements Disposable {
     if (this.#parent !== undefined) return this.#parent.http
     this.#http ??= openHttp({
       debug: (message) => this.say(message),
-      environment: this.ports.network?.environment ?? callerEnvironment(),
+      environment: this.environment,
       insecureTls: this.options.insecure.tls,
     })
     return this.#http
@@ -31,6 +31,11 @@ export class Session implements Disposable {
   /** Of requests for archives and signatures: over https, to the hosts of the configuration. */
   get authorize(): ReturnType<typeof authorizeBy> {
     return authorizeBy(this.ports.config.auth)
+  }
+
+  /** The caller's, or a test's. */
+  get environment(): Readonly<Record<string, string | undefined>> {
+    return this.ports.network?.environment ?? callerEnvironment()
   }
 
   get keystore(): Keystore {

@@ -11,6 +11,7 @@ import {DownloadSlot} from '../download-slot.ts'
 import {importArchive} from '../import-archive.ts'
 import {progressOf} from '../progress.ts'
 import type {Session} from '../session.ts'
+import {useStored} from '../stored-remote.ts'
 import {fetchDeferredSignature, fetchSignature} from './signature.ts'
 
 export interface RemoteArchive {
@@ -74,13 +75,6 @@ export async function fetchArchive(session: Session, archive: RemoteArchive): Pr
 function isFresh({downloadTime, maxAge}: Remote): boolean {
   const age = Math.floor((Date.now() - downloadTime.getTime()) / 1000)
   return age >= 0 && age < maxAge
-}
-
-async function useStored({ports, verifies}: Session, key: ImageKey): Promise<ImageKey> {
-  // without verification root takes what a member of the group imported, which is its word from now on
-  if (!verifies) await ports.store.vouch(key)
-  ports.store.touch(key)
-  return key
 }
 
 /** Fills the slot with the archive; what an earlier process left of the same version is not transferred again. */
