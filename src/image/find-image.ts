@@ -6,6 +6,7 @@ import {notInStore} from './not-in-store.ts'
 import type {FindImageOptions, ImagePorts} from './ports.ts'
 import {type ImageReference, parseImageReference} from './reference.ts'
 import {Session} from './session.ts'
+import {storedRemote} from './stored-remote.ts'
 import {importFile} from './transports/file.ts'
 import {fetchArchive} from './transports/http.ts'
 import {findName} from './transports/name.ts'
@@ -34,9 +35,18 @@ async function findSingle(session: Session, reference: ImageReference): Promise<
       return await findUrl(session, reference)
     case 'name':
       return await findName(session, reference)
-    case 'docker':
-    case 'oci':
-      return await findRegistryImage(session, reference)
+    case 'docker': {
+      const {findDocker} = await import('./transports/docker.ts')
+      return await findDocker(session, reference.text)
+    }
+    case 'oci-image-layout': {
+      const {importLayout} = await import('./transports/oci-layout.ts')
+      return await importLayout(session, reference)
+    }
+    case 'docker-archive': {
+      const {importDockerArchive} = await import('./transports/docker-archive.ts')
+      return await importDockerArchive(session, reference)
+    }
   }
 }
 
@@ -68,30 +78,6 @@ async function findUrl(session: Session, {text, url}: ImageReference & {kind: 'u
     text,
     url,
   })
-}
-
-async function findRegistryImage(session: Session, {kind, text}: ImageReference & {kind: 'docker' | 'oci'}): Promise<ImageKey> {
-  const {pullPolicy} = session.options
-  const stored = pullPolicy === 'update' ? null : await storedRemote(session, text)
-  if (stored !== null) return stored
-  if (pullPolicy === 'never') throw notInStore(`URL ${JSON.stringify(text)}`, {kind: kind === 'docker' ? 'docker image' : 'image'})
-  const hint = pullPolicy === 'update' ? '' : ', or use --pull-policy=new to take an image that is in the store'
-  throw new RktError(
-    'RKT_TRANSPORT_UNSUPPORTED',
-    `unable to fetch image from URL ${JSON.stringify(text)}: registries and OCI layouts are not available in this version`,
-    {hint: `Give the path or the http(s) URL of an image archive (.aci)${hint}.`},
-  )
-}
-
-/** The image that the last download of a URL gave. */
-async function storedRemote(session: Session, url: string): Promise<ImageKey | null> {
-  const {store} = session.ports
-  const remote = store.remote(url, {unvouched: !session.verifies})
-  if (remote === null) return null
-  session.say(`using image from local store for url ${redactUrl(url)}`)
-  if (!session.verifies) await store.vouch(remote.key)
-  store.touch(remote.key)
-  return remote.key
 }
 
 async function renderAhead({treestore}: ImagePorts, key: ImageKey): Promise<void> {
