@@ -3,7 +3,7 @@
 use std::{collections::HashSet, ffi::CString, os::fd::OwnedFd};
 
 use rustix::{
-    fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid, XattrFlags},
+    fs::{self, AtFlags, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
 };
 
@@ -39,6 +39,7 @@ impl Merger<'_> {
         if depth > MAX_DEPTH {
             return Err(tree::TreeError::TooDeep { at: label, limit: MAX_DEPTH }.into());
         }
+        let before = fs::fstat(lower).map_err(io_error(failed))?;
         if self.take_opaque(upper).map_err(io_error(failed))? {
             for name in tree::names(lower).map_err(io_error(failed))? {
                 remove_child(lower, name.to_bytes(), &label)?;
@@ -54,7 +55,7 @@ impl Merger<'_> {
             self.path.truncate(length);
         }
         if existed && self.implied.contains(&self.path) {
-            return Ok(());
+            return fs::futimens(lower, &times(&before)).map_err(io_error(failed));
         }
         // Last: moving names into the directory has changed its times.
         copy_attributes(upper, lower).map_err(io_error(failed))
@@ -116,15 +117,15 @@ fn copy_attributes(upper: &OwnedFd, lower: &OwnedFd) -> Result<(), Errno> {
         }
     }
     fs::fchmod(lower, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    let time =
-        |seconds, nanoseconds: u64| Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanoseconds).unwrap_or(0) };
-    fs::futimens(
-        lower,
-        &Timestamps {
-            last_access: time(stat.st_atime, stat.st_atime_nsec),
-            last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
-        },
-    )
+    fs::futimens(lower, &times(&stat))
+}
+
+fn times(stat: &Stat) -> Timestamps {
+    let time = |seconds, nanoseconds| Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanoseconds).unwrap_or(0) };
+    Timestamps {
+        last_access: time(stat.st_atime, stat.st_atime_nsec),
+        last_modification: time(stat.st_mtime, stat.st_mtime_nsec),
+    }
 }
 
 /// Opens a directory that was just made.

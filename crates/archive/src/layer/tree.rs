@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timestamps, Uid, XattrFlags},
+    fs::{self, AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
 };
 
@@ -156,7 +156,7 @@ impl<'a> LayerTree<'a> {
             }
             match &directory.attributes {
                 Some(attributes) => self.set_directory(&fd, attributes, path)?,
-                None => fs::fchmod(&fd, Mode::from_raw_mode(0o755)).map_err(io_error(failed))?,
+                None => self.set_directory(&fd, &self.default_attributes()?, path)?,
             }
             let stat = fs::fstat(&fd).map_err(io_error(failed))?;
             self.stats.bytes = self.stats.bytes.saturating_add(u64::try_from(stat.st_size).unwrap_or(0));
@@ -461,6 +461,23 @@ impl<'a> LayerTree<'a> {
 
     fn attributes(&self, entry: &Entry) -> Result<Attributes, Error> {
         Ok(Attributes { mode: entry.mode, owner: self.owner(entry)?, times: times(entry), xattrs: kept(entry) })
+    }
+
+    /// What a directory has that nothing describes: nobody's time, so that the same layer gives the same tree.
+    fn default_attributes(&self) -> Result<Attributes, Error> {
+        let owner = match &self.shift {
+            Some(shift) => shift
+                .apply(0, 0)
+                .map_err(|source| RenderError::Owner { entry: "a directory without an entry".to_owned(), source })?,
+            None => (0, 0),
+        };
+        let epoch = Timespec { tv_sec: 0, tv_nsec: 0 };
+        Ok(Attributes {
+            mode: 0o755,
+            owner: (self.writer.owner.0 == 0).then_some(owner),
+            times: Timestamps { last_access: epoch, last_modification: epoch },
+            xattrs: Vec::new(),
+        })
     }
 
     fn set_directory(&self, fd: &OwnedFd, attributes: &Attributes, path: &[u8]) -> Result<(), Error> {
