@@ -12,7 +12,6 @@ import {after, beforeEach, describe, test} from 'node:test'
 import {parseAcIdentifier} from '../appc/index.ts'
 import {verifySigstore} from './sigstore.ts'
 import {readBundle, type SigstoreSignature, signatureBlobs} from './sigstore-documents.ts'
-import {verifyRegistryImage} from './sigstore-image.ts'
 import {readSigstoreKey} from './sigstore-key.ts'
 import {openSigstoreKeystore} from './sigstore-keystore.ts'
 import {gatherSignatures, type SignatureSource} from './sigstore-source.ts'
@@ -212,20 +211,6 @@ describe('signatures in a registry', () => {
       [...Array(4).fill('simple-signing'), ...Array(4).fill('dsse')],
     )
     for (const kind of ['p256', 'p384', 'ed25519', 'rsa']) assert.ok(await verify(found, kind))
-  })
-
-  test('are asked for only where a key is trusted for the image', async () => {
-    const question = {dockerReference, document: {bytes: manifest, digest}, name: parseAcIdentifier(name)}
-    const sig = blob('sig-manifest')
-    const key = await keyOf('rsa')
-    const {fingerprint} = await verifyRegistryImage({keystore: {keysFor: async () => [key]}, source: source([], {sig})}, question)
-    assert.equal(fingerprint, key.fingerprint)
-
-    const silent = source([], {sig})
-    const unasked = {...silent, signatures: () => assert.fail('the registry was asked')}
-    await assert.rejects(verifyRegistryImage({keystore: {keysFor: async () => []}, source: unasked}, question), {
-      code: 'RKT_SIGSTORE_NO_KEY',
-    })
   })
 
   test('are not looked for in what says that it is something else', async () => {
