@@ -1,5 +1,6 @@
 /** Archives over http: caching, resuming, sharing, and what a server can do wrong. */
 import assert from 'node:assert/strict'
+import {execFileSync} from 'node:child_process'
 import {createHash} from 'node:crypto'
 import {readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
@@ -120,6 +121,33 @@ describe('what a server does wrong is named, leaves nothing, and the next fetch 
     using host = aHost()
     assert.doesNotMatch((await host.failure('http://u:secret@127.0.0.1:1/x.aci', unverified)).join() + host.lines.join(), /secret/)
   })
+})
+
+test('a body without end does not take the last of the file system', {skip: process.geteuid?.() === 0 ? false : 'needs root'}, async () => {
+  using host = aHost()
+  const tmp = host.store.tmpDir()
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=16m', 'tmpfs', tmp])
+  try {
+    using server = await aServer((request, response) => {
+      response.writeHead(200, request.url === '/announced.aci' ? {'content-length': 2 ** 40} : {})
+      const more = () => {
+        if (response.destroyed) return
+        if (response.write(Buffer.alloc(1 << 16))) setImmediate(more)
+        else response.once('drain', more)
+      }
+      more()
+    })
+
+    for (const name of ['endless', 'announced']) {
+      const chain = await host.failure(`${server.url}/${name}.aci`, unverified)
+      assert.equal(chain[0], `failed to download "${server.url}/${name}.aci"`)
+      assert.equal(chain.at(-1), 'no space left on device')
+    }
+    assert.deepEqual(host.tmp(), [])
+  } finally {
+    execFileSync('umount', [tmp])
+  }
+  assert.deepEqual(await host.images(), [])
 })
 
 describe('a download that was killed', () => {
