@@ -35,6 +35,8 @@ const refused: [string, RegExp][] = [
   ['/abs/app', /^invalid image string "file:\/\/\/abs\/app"$/],
   ['https://example.com/app', /^invalid image string "https:\/\/example.com\/app"$/],
   ['https://example.com/%zz.aci', /^failed to parse image url/],
+  ['example.com/app,os=freebsd', /^invalid Appc distribution "example.com\/app,os=freebsd"$/],
+  ['example.com/app,arch=x', /^invalid Appc distribution/],
   ['UPPER', /^invalid appc image string "UPPER"$/],
   ['a:1:2', /^invalid appc image string "a:1:2"$/],
   ['cimd:aci-archive:v=0:ftp%3A%2F%2Fx%2Fa.aci', /an unsupported URL scheme "ftp"/],

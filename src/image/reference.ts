@@ -1,7 +1,7 @@
 import {existsSync, lstatSync, statSync} from 'node:fs'
 import {extname, isAbsolute, resolve} from 'node:path'
 import {fileURLToPath} from 'node:url'
-import {type AcIdentifier, hostLabels, type Label, labelValue, parseImageString} from '../appc/index.ts'
+import {type AcIdentifier, checkOsArch, hostLabels, type Label, labelValue, parseImageString} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {looksLikeImageId} from '../store/index.ts'
 import {parseDistributionPoint} from './distribution.ts'
@@ -133,9 +133,13 @@ function localReference(kind: LocalReference['kind'], text: string): LocalRefere
 }
 
 function imageName(text: string): ImageReference {
+  const {labels, name} = parseName(text)
+  return nameReference(name, labels, text)
+}
+
+function parseName(text: string): ReturnType<typeof parseImageString> {
   try {
-    const {labels, name} = parseImageString(text)
-    return nameReference(name, labels, text)
+    return parseImageString(text)
   } catch (cause) {
     throw new RktError('RKT_BAD_IMAGE_NAME', `invalid appc image string ${JSON.stringify(text)}`, {
       cause,
@@ -144,10 +148,16 @@ function imageName(text: string): ImageReference {
   }
 }
 
-/** A name asks for an image of this host unless its labels say otherwise. */
+/** A name asks for an image of this host unless its labels say otherwise; images of platforms that we do not run cannot be asked for. */
 export function nameReference(name: AcIdentifier, labels: readonly Label[], text: string): NameReference {
   const missing = hostLabels().filter((label) => labelValue(labels, label.name) === undefined)
-  return {kind: 'name', labels: [...labels, ...missing], name, text}
+  const all = [...labels, ...missing]
+  try {
+    checkOsArch(all)
+  } catch (cause) {
+    throw new RktError('RKT_BAD_IMAGE_NAME', `invalid Appc distribution ${JSON.stringify(text)}`, {cause})
+  }
+  return {kind: 'name', labels: all, name, text}
 }
 
 function isRegularFile(text: string): boolean {

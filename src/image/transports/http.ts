@@ -36,7 +36,7 @@ export async function fetchArchive(session: Session, archive: RemoteArchive): Pr
   const known = store.remote(text, {unvouched: !session.verifies})
   if (known !== null && isFresh(known)) {
     session.say(`image for ${shown} isn't expired, not fetching.`)
-    return await useStored(session, known.key)
+    return await reuse(session, archive, known.key)
   }
   session.say(`fetching image from ${shown}`)
   if (session.verifies && session.options.insecure.tls) session.note('warning: TLS verification has been disabled')
@@ -49,13 +49,12 @@ export async function fetchArchive(session: Session, archive: RemoteArchive): Pr
   })
   const theirs = slot.waited ? store.remote(text, {unvouched: !session.verifies}) : null
   if (theirs !== null && theirs.downloadTime.getTime() >= startedAt) {
-    archive.check?.(store.manifest(theirs.key))
-    return await useStored(session, theirs.key)
+    return await reuse(session, archive, theirs.key)
   }
   const transfer = await download(session, slot, archive, known)
   if (transfer === 'not modified') {
     if (known === null) throw new RktError('RKT_FETCH_FAILED', 'asked to use cached image even if not asked for that')
-    return await useStored(session, known.key)
+    return await reuse(session, archive, known.key)
   }
   signature ??= signature === null ? await fetchDeferredSignature(session, signatureUrl) : undefined
   const {check, latest, source} = archive
@@ -70,6 +69,12 @@ export async function fetchArchive(session: Session, archive: RemoteArchive): Pr
     url: text,
   })
   return key
+}
+
+/** A template that ignores labels gives one URL for all versions: the stored image of the URL may not be the one that is wanted. */
+async function reuse(session: Session, {check}: RemoteArchive, key: ImageKey): Promise<ImageKey> {
+  check?.(session.ports.store.manifest(key))
+  return await useStored(session, key)
 }
 
 function isFresh({downloadTime, maxAge}: Remote): boolean {

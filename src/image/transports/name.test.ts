@@ -128,6 +128,18 @@ describe('an image of a publisher', () => {
     })
   }
 
+  test('is refused for another version than the stored one, also when the server has nothing newer', async () => {
+    using publisher = await aPublisher()
+    await publisher.publish('localhost/app', {version: '1.2.0'})
+    await publisher.host.keystore.add(null, alice)
+    await publisher.host.find('localhost/app:1.2.0')
+
+    assert.deepEqual(await publisher.host.failure('localhost/app:2.0'), [
+      'requested value for label "version": "2.0" differs from fetched aci label value: "1.2.0"',
+    ])
+    assert.equal(publisher.server.asked.at(-1), 'GET /localhost/app.aci "1"')
+  })
+
   test('is taken whatever it is without verification', async () => {
     using publisher = await aPublisher()
     await publisher.publish('localhost/app', {}, 'localhost/other')

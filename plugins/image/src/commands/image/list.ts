@@ -99,6 +99,7 @@ function toJson(images: readonly ImageInfo[], pretty: boolean): string {
     import_time: nanoseconds(image.importTime),
     last_used_time: nanoseconds(image.lastUsed),
     size: sizeOf(image),
+    source: image.source,
   }))
   return JSON.stringify(values, null, pretty ? '\t' : undefined)
 }
