@@ -1,9 +1,10 @@
 import {formatImageString, type Label} from '../appc/index.ts'
+import {RktError} from '../errors.ts'
 import type {ImageKey} from '../store/index.ts'
 import {renderList} from '../treestore/index.ts'
-import {nameReference} from './reference.ts'
+import {type NameReference, nameReference} from './reference.ts'
 import type {Session} from './session.ts'
-import {findName} from './transports/name.ts'
+import {findName, storedName} from './transports/name.ts'
 
 /**
  * Finds all that an image depends on, by name, breadth first: its dependencies in the order of its manifest, behind them theirs. What
@@ -20,10 +21,22 @@ export async function findDependencies(session: Session, top: ImageKey): Promise
       const identity = JSON.stringify([imageName, reference.labels.map(pair).sort()])
       if (seen.has(identity)) continue
       seen.add(identity)
-      queue.push(await findName(nested, reference))
+      queue.push(await findDependency(nested, reference))
     }
   }
   if (seen.size > 0) renderList(store, top)
+}
+
+/** Where nobody says that there is a newer one, the stored image serves, also with the policy update: bases may be local. */
+async function findDependency(session: Session, reference: NameReference): Promise<ImageKey> {
+  try {
+    return await findName(session, reference)
+  } catch (error) {
+    const stored = error instanceof RktError && error.code === 'RKT_DISCOVERY_FAILED' ? storedName(session, reference) : null
+    if (stored === null) throw error
+    session.note(`warning: discovery failed for ${JSON.stringify(reference.text)}, using the image from the local store`)
+    return stored
+  }
 }
 
 const pair = ({name, value}: Label): string => `${name}=${value}`

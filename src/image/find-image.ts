@@ -19,9 +19,19 @@ import {signatureUrlOf} from './transports/signature.ts'
 export async function findImage(ports: ImagePorts, reference: string, options: FindImageOptions): Promise<ImageKey> {
   using session = new Session(ports, options)
   const key = await findSingle(session, parseImageReference(reference))
-  if (options.dependencies) await findDependencies(session, key)
+  if (options.dependencies) await withDependencies(session, key)
   if (options.render) await renderAhead(ports, key)
   return key
+}
+
+/** An image that cannot be completed does not stay, unless it was there before. */
+async function withDependencies(session: Session, key: ImageKey): Promise<void> {
+  try {
+    await findDependencies(session, key)
+  } catch (error) {
+    if (session.imported.has(key)) await session.ports.store.remove(key)
+    throw error
+  }
 }
 
 /** Each kind of reference has its transport. */

@@ -35,7 +35,8 @@ export async function importArchive(session: Session, archive: Archive): Promise
   let refusal: unknown
   try {
     return await session.ports.store.importAci(fd, {
-      async accept(manifest) {
+      async accept(manifest, key) {
+        if (!session.ports.store.has(key)) session.imported.add(key)
         try {
           check?.(manifest)
           await verification?.accept(manifest)

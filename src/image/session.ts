@@ -1,6 +1,7 @@
 import type {AcIdentifier} from '../appc/index.ts'
 import {authorizeBy, type HttpClient, openHttp} from '../http/index.ts'
 import {callerEnvironment} from '../native/index.ts'
+import type {ImageKey} from '../store/index.ts'
 import {type Keystore, openKeystore} from '../trust/index.ts'
 import type {FindImageOptions, ImagePorts} from './ports.ts'
 
@@ -8,6 +9,8 @@ import type {FindImageOptions, ImagePorts} from './ports.ts'
 export class Session implements Disposable {
   readonly options: FindImageOptions
   readonly ports: ImagePorts
+  /** Images that were not in the store before. */
+  readonly imported = new Set<ImageKey>()
   #http: HttpClient | undefined
   #keystore: Keystore | undefined
   readonly #parent: Session | undefined

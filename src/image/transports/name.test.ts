@@ -192,6 +192,18 @@ describe('an image of a publisher', () => {
     ])
   })
 
+  test('finds what it depends on in the store, where no page says more, also with the policy update', async () => {
+    using publisher = await aPublisher()
+    await publisher.host.find(await publisher.host.archive('example.invalid/base'), unverified)
+    const top = await publisher.host.archive('example.invalid/top', on('example.invalid/base'))
+
+    await publisher.host.find(top, {...unverified, pullPolicy: 'update'})
+
+    assert.match(publisher.host.lines.at(-1) ?? '', /^image: warning: discovery failed for "example.invalid\/base", using/)
+    await publisher.host.failure(await publisher.host.archive('example.invalid/needy', on('example.invalid/nosuch')), unverified)
+    assert.deepEqual((await publisher.host.images()).sort(), ['example.invalid/base', 'example.invalid/top'])
+  })
+
   test('a dependency by another’s key is refused, also when the user signed for the image himself', async () => {
     using publisher = await aPublisher({}, {keys: false})
     await publisher.host.keystore.add(parseAcIdentifier('localhost/a'), alice)
@@ -199,6 +211,6 @@ describe('an image of a publisher', () => {
     await publisher.publish('localhost/b')
 
     assert.equal((await publisher.host.failure('localhost/a'))[0], 'image "localhost/b" verification failed')
-    assert.deepEqual(await publisher.host.images(), ['localhost/a'])
+    assert.deepEqual(await publisher.host.images(), [])
   })
 })

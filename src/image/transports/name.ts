@@ -5,6 +5,7 @@ import type {ImageKey} from '../../store/index.ts'
 import {notInStore} from '../not-in-store.ts'
 import type {NameReference} from '../reference.ts'
 import type {Session} from '../session.ts'
+import {useStored} from '../stored-remote.ts'
 import {checkIssuer} from '../verification.ts'
 import {fetchArchive} from './http.ts'
 
@@ -12,18 +13,21 @@ import {fetchArchive} from './http.ts'
 export async function findName(session: Session, reference: NameReference): Promise<ImageKey> {
   const {pullPolicy} = session.options
   if (pullPolicy !== 'update') {
-    const stored = lookUp(session, reference, !session.verifies)
+    const stored = storedName(session, reference)
     if (stored !== null) {
       session.say(`using image from local store for image name ${reference.text}`)
-      if (!session.verifies) await session.ports.store.vouch(stored)
-      session.ports.store.touch(stored)
-      return stored
+      return await useStored(session, stored)
     }
   }
   if (pullPolicy === 'never') {
     throw notInStore(`image name ${JSON.stringify(reference.text)}`, {unvouched: lookUp(session, reference, true) !== null})
   }
   return await fetchName(session, reference)
+}
+
+/** The image of that name that the store has, and that may be believed. */
+export function storedName(session: Session, reference: NameReference): ImageKey | null {
+  return lookUp(session, reference, !session.verifies)
 }
 
 function lookUp({ports}: Session, {labels, name}: NameReference, unvouched: boolean): ImageKey | null {
