@@ -174,17 +174,19 @@ function realImage(dir: string): string {
     set -e
     umoci init --layout ${layout}; umoci new --image ${layout}:t; umoci unpack --image ${layout}:t ${bundle}
     cd ${bundle}/rootfs
+    # whole seconds, and another one for each layer: clients round fractions in different ways
+    stamp() { find . -newermt 2002-01-01 -exec touch -h -d @$1 {} +; umoci repack --image ${layout}:t --refresh-bundle ${bundle}; }
     mkdir -p bin etc/conf.d opt/app/data usr/lib var/spool; chmod 1777 var/spool
     cp /bin/busybox bin/busybox; ln bin/busybox bin/sh; ln -s busybox bin/ls; ln -s usr/lib lib
     echo one >etc/conf.d/one; echo two >etc/conf.d/two; echo old >opt/app/data/old; chown 7:8 etc/conf.d/one; chmod 4755 bin/busybox
     setfattr -n user.mark -v first etc/conf.d || true
-    umoci repack --image ${layout}:t --refresh-bundle ${bundle}
+    stamp 1000
     rm etc/conf.d/one; ln bin/busybox bin/cat; rm -r opt/app/data; mkfifo var/fifo; echo three >etc/conf.d/three
-    umoci repack --image ${layout}:t --refresh-bundle ${bundle}
+    stamp 2000
     rm bin/ls; mkdir bin/ls; echo in >bin/ls/in; mkdir opt/app/data; echo new >opt/app/data/new; rm lib; echo file >lib
-    umoci repack --image ${layout}:t --refresh-bundle ${bundle}
+    stamp 3000
     rm bin/sh bin/cat; chmod 700 etc/conf.d; touch -d 2001-01-01 etc/conf.d
-    umoci repack --image ${layout}:t --refresh-bundle ${bundle}
+    stamp 4000
     rm -rf ${bundle}; umoci unpack --image ${layout}:t ${bundle}`
   execFileSync('bash', ['-c', script], {stdio: ['ignore', 'ignore', 'pipe']})
   return layout

@@ -28,6 +28,7 @@ async function collectTrees({dataDir, pods, treestore}: Engine, {note}: RemovalR
       failed = true
     }
   }
+  await treestore.sweep()
   if (failed) throw new RktError('RKT_IMAGE_GC', 'failed to remove unreferenced treestores')
 }
 

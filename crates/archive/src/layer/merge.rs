@@ -39,7 +39,9 @@ impl Merger<'_> {
         if depth > MAX_DEPTH {
             return Err(tree::TreeError::TooDeep { at: label, limit: MAX_DEPTH }.into());
         }
-        let before = fs::fstat(lower).map_err(io_error(failed))?;
+        // Moving names changes the times of both directories.
+        let (above, below) = (fs::fstat(upper), fs::fstat(lower));
+        let (above, below) = (above.map_err(io_error(failed))?, below.map_err(io_error(failed))?);
         if self.take_opaque(upper).map_err(io_error(failed))? {
             for name in tree::names(lower).map_err(io_error(failed))? {
                 remove_child(lower, name.to_bytes(), &label)?;
@@ -55,10 +57,9 @@ impl Merger<'_> {
             self.path.truncate(length);
         }
         if existed && self.implied.contains(&self.path) {
-            return fs::futimens(lower, &times(&before)).map_err(io_error(failed));
+            return fs::futimens(lower, &times(&below)).map_err(io_error(failed));
         }
-        // Last: moving names into the directory has changed its times.
-        copy_attributes(upper, lower).map_err(io_error(failed))
+        copy_attributes(upper, &above, lower).map_err(io_error(failed))
     }
 
     fn child(&mut self, upper: &OwnedFd, lower: &OwnedFd, name: &CString, depth: usize) -> Result<(), Error> {
@@ -101,8 +102,7 @@ impl Merger<'_> {
 }
 
 /// Owner, mode, attributes and times, the upper directory's in place of all that the lower one had.
-fn copy_attributes(upper: &OwnedFd, lower: &OwnedFd) -> Result<(), Errno> {
-    let stat = fs::fstat(upper)?;
+fn copy_attributes(upper: &OwnedFd, stat: &Stat, lower: &OwnedFd) -> Result<(), Errno> {
     fs::fchown(lower, Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)))?;
     let wanted = tree::xattrs_of(upper)?;
     for attribute in tree::xattrs_of(lower)? {
@@ -117,7 +117,7 @@ fn copy_attributes(upper: &OwnedFd, lower: &OwnedFd) -> Result<(), Errno> {
         }
     }
     fs::fchmod(lower, Mode::from_raw_mode(stat.st_mode & 0o7777))?;
-    fs::futimens(lower, &times(&stat))
+    fs::futimens(lower, &times(stat))
 }
 
 fn times(stat: &Stat) -> Timestamps {

@@ -442,6 +442,10 @@ fn layers_laid_on_each_other_are_what_an_overlay_shows() {
     let inode = |path: &str| fs::metadata(root.join(path)).unwrap().ino();
     assert_eq!(inode("usr/bin/same"), inode("usr/bin/tool"), "a hard link into a lower layer");
     assert!(!is_opaque(&root.join("opt")));
+    for name in ["etc", "opt", "tmp", "usr/bin", "was-file"] {
+        let time = fs::metadata(root.join(name)).unwrap().mtime();
+        assert_eq!(time, 1_000_000_000, "{name} has the time that the layers say");
+    }
 }
 
 #[test]
