@@ -28,6 +28,7 @@ export {
   type BuildOptions,
   buildImage,
   type CopyOptions,
+  type ExportOptions,
   exportImage,
   extractImage,
   findImage,

@@ -23,6 +23,7 @@ import {join} from 'node:path'
 import {test} from 'node:test'
 import {native, unwrap} from '../native/index.ts'
 import {openStore} from '../store/index.ts'
+import {openTreestore} from '../treestore/index.ts'
 import {buildImage, extractImage, writeAci} from './index.ts'
 
 const MANIFEST = JSON.stringify({acKind: 'ImageManifest', acVersion: '0.8.11', name: 'example.com/packed'})
@@ -48,7 +49,10 @@ function aTree() {
       const fd = openSync(output, 'r')
       const key = await store.importAci(fd, {latest: false, source: output})
       closeSync(fd)
-      await extractImage(store, key, join(dir, 'back'), {overwrite: true, rootfsOnly: true})
+      await extractImage({store, treestore: openTreestore(store.casDir, store)}, key, join(dir, 'back'), {
+        overwrite: true,
+        rootfsOnly: true,
+      })
       return join(dir, 'back')
     },
     [Symbol.dispose]: () => rmSync(dir, {force: true, recursive: true}),

@@ -1,11 +1,12 @@
 /** Images of the store as files and directories of the user. */
+import {randomUUID} from 'node:crypto'
 import {chmodSync, closeSync, mkdirSync, openSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {pipeline} from 'node:stream/promises'
 import {encodeImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {native, unwrap} from '../native/index.ts'
-import type {ImageKey, Store} from '../store/index.ts'
+import {FileLock, native, unwrap} from '../native/index.ts'
+import type {ImageKey} from '../store/index.ts'
 import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputDirectory, writeOutputFile} from './output.ts'
 import type {ImagePorts} from './ports.ts'
@@ -16,37 +17,95 @@ export interface CopyOptions {
   readonly rootfsOnly: boolean
 }
 
-/** Writes the archive as it is stored: uncompressed. */
-export async function exportImage(store: Store, key: ImageKey, path: string, overwrite: boolean): Promise<void> {
+export interface ExportOptions {
+  readonly overwrite: boolean
+  /** `oci` writes an OCI image layout as a tar, out of an image of that format or Docker's; `aci` an archive of appc, out of any. */
+  readonly format: 'aci' | 'oci'
+}
+
+type StorePorts = Pick<ImagePorts, 'store' | 'treestore'>
+
+/** Writes an image as a file: an archive as it is stored, uncompressed; an image of OCI's format as a layout, or flattened. */
+export async function exportImage({store, treestore}: StorePorts, key: ImageKey, path: string, options: ExportOptions): Promise<void> {
   using _lock = await store.lock(key, 'shared')
-  await writeOutputFile(path, overwrite, async (fd) => {
-    const source = openSync(store.blobPath(key), 'r')
-    try {
-      await pipeline(readDescriptor(source), descriptorSink(fd))
-    } finally {
-      closeSync(source)
-    }
-  })
+  const isOci = store.oci(key) !== null
+  if (options.format === 'oci') {
+    const {writeLayoutTar} = await import('./layout-tar.ts')
+    const layout = await writeLayoutTar(store, key)
+    await writeOutputFile(path, options.overwrite, layout)
+  } else if (isOci) {
+    await writeOutputFile(path, options.overwrite, (fd) => packFlattened({store, treestore}, key, fd))
+  } else {
+    await writeOutputFile(path, options.overwrite, async (fd) => {
+      const source = openSync(store.blobPath(key), 'r')
+      try {
+        await pipeline(readDescriptor(source), descriptorSink(fd))
+      } finally {
+        closeSync(source)
+      }
+    })
+  }
   store.touch(key)
+}
+
+/** An archive of the image as apps see it, with its appc view as the manifest. Each file keeps its time. */
+async function packFlattened({store, treestore}: StorePorts, key: ImageKey, fd: number): Promise<void> {
+  const {packAci} = await import('./pack-aci.ts')
+  const scratch = join(store.tmpDir(), `export-${randomUUID()}`)
+  mkdirSync(scratch, 0o700)
+  try {
+    // who sweeps the directory leaves what somebody holds
+    using _lock = FileLock.tryAcquire(scratch, 'exclusive')
+    const {manifest} = await layOut({store, treestore}, key, scratch, false)
+    await packAci({compress: false, manifest, rootfs: join(scratch, 'rootfs')}, fd)
+  } finally {
+    unwrap(await native().removeTree(scratch))
+  }
+}
+
+/** Flattens an image of OCI's format into a directory, as `rootfs` in it, or as all of it. */
+async function layOut({store, treestore}: StorePorts, key: ImageKey, directory: string, rootfsOnly: boolean): Promise<{manifest: string}> {
+  const rootfs = rootfsOnly ? directory : join(directory, 'rootfs')
+  mkdirSync(rootfs)
+  chmodSync(rootfs, 0o755)
+  await treestore.renderInto(key, rootfs)
+  return {manifest: encodeImageManifest(store.ociDocuments(key).view)}
+}
+
+async function copyFlattened(ports: StorePorts, key: ImageKey, directory: string, {rootfsOnly}: CopyOptions, mode: number): Promise<void> {
+  if (!rootfsOnly) mkdirSync(directory)
+  const {manifest} = await layOut(ports, key, directory, rootfsOnly)
+  if (rootfsOnly) return
+  writeFileSync(join(directory, 'manifest'), manifest)
+  chmodSync(join(directory, 'manifest'), mode)
 }
 
 /** Unpacks the image alone, without what it depends on. */
-export async function extractImage(store: Store, key: ImageKey, path: string, {overwrite, rootfsOnly}: CopyOptions): Promise<void> {
+export async function extractImage({store, treestore}: StorePorts, key: ImageKey, path: string, options: CopyOptions): Promise<void> {
   using _lock = await store.lock(key, 'shared')
-  await writeOutputDirectory(path, overwrite, async (directory) => {
-    unwrap(await native().extractAci(store.blobPath(key), store.digest(key), directory, rootfsOnly))
+  await writeOutputDirectory(path, options.overwrite, async (directory) => {
+    if (store.oci(key) !== null) await copyFlattened({store, treestore}, key, directory, options, 0o644)
+    else unwrap(await native().extractAci(store.blobPath(key), store.digest(key), directory, options.rootfsOnly))
   })
   store.touch(key)
 }
 
-/** Copies the image with all that it depends on out of the treestore, which is checked first and mended if need be. */
+/**
+ * Copies the image with all that it depends on out of the treestore, which is checked first and mended if need be. An image of OCI's
+ * format, which depends on nothing, comes out of its layers.
+ */
 export async function renderImage(
   {diagnostics, store, treestore}: Omit<ImagePorts, 'config'>,
   key: ImageKey,
   path: string,
-  {overwrite, rootfsOnly}: CopyOptions,
+  options: CopyOptions,
 ): Promise<void> {
+  const {overwrite, rootfsOnly} = options
   await writeOutputDirectory(path, overwrite, async (directory) => {
+    if (store.oci(key) !== null) {
+      await copyFlattened({store, treestore}, key, directory, options, 0o700)
+      return
+    }
     const id = treestore.idOf(key)
     if (treestore.isRendered(id)) {
       try {

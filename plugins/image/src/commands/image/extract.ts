@@ -15,6 +15,6 @@ export default class ImageExtract extends EngineCommand {
     const {args, flags} = await this.parse(ImageExtract)
     await using engine = await this.openEngine()
     const key = resolveStoredImage(engine.store, args.image)
-    await extractImage(engine.store, key, args.output, {overwrite: flags.overwrite, rootfsOnly: flags['rootfs-only']})
+    await extractImage(engine, key, args.output, {overwrite: flags.overwrite, rootfsOnly: flags['rootfs-only']})
   }
 }
