@@ -36,7 +36,7 @@ export {
   renderImage,
   resolveStoredImage,
 } from './image/index.ts'
-export {PodContents, prepareLock, treesInUse} from './pod/index.ts'
-export type {ImageInfo, ImageKey} from './store/index.ts'
+export {imagesInUse, PodContents, prepareLock, treesInUse} from './pod/index.ts'
+export type {ImageInfo, ImageKey, OciRecord} from './store/index.ts'
 export type {TreeId} from './treestore/index.ts'
 export {addKeys, locateKeys, openKeystore, openpgpKeys, openSigstoreKeystore, sigstoreKeys} from './trust/index.ts'

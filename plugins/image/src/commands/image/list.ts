@@ -1,4 +1,4 @@
-import {absoluteTime, EngineCommand, Flags, formatTable, humanSize, type ImageInfo, RktError, relativeTime} from '@rkt/engine'
+import {absoluteTime, type Engine, EngineCommand, Flags, formatTable, humanSize, type ImageInfo, RktError, relativeTime} from '@rkt/engine'
 import {listImages, nameOf, SORT_KEYS, sizeOf} from '../../list-images.ts'
 
 const FIELDS = ['id', 'name', 'size', 'importtime', 'lastused'] as const
@@ -47,7 +47,7 @@ export default class ImageList extends EngineCommand {
     const {images, problems} = await listImages(engine, flags.sort, flags.order === 'desc').catch((cause: unknown) => {
       throw new RktError('RKT_IMAGE_LIST', 'cannot get image infos', {cause})
     })
-    if (flags.format !== undefined) this.print(toJson(images, flags.format === 'json-pretty'))
+    if (flags.format !== undefined) this.print(toJson(images, {pretty: flags.format === 'json-pretty', store: engine.store}))
     else {
       const rows = images.map((image) => flags.fields.map((field) => cell(image, field, flags.full)))
       const table = formatTable([...(flags['no-legend'] ? [] : [flags.fields.map((field) => HEADERS[field])]), ...rows])
@@ -88,11 +88,15 @@ function cell(image: ImageInfo, field: Field, full: boolean): string {
 }
 
 /** `null` for none, as scripts know it. Times are nanoseconds, which only text can hold. */
-function toJson(images: readonly ImageInfo[], pretty: boolean): string {
+function toJson(images: readonly ImageInfo[], {pretty, store}: {pretty: boolean; store: Engine['store']}): string {
   if (images.length === 0) return 'null'
   // of ECMAScript 2026, and in every Node that we run on
   const {rawJSON} = JSON as unknown as {rawJSON(text: string): unknown}
   const nanoseconds = (date: Date) => rawJSON(String(BigInt(date.getTime()) * 1_000_000n))
+  const digestOf = ({key}: ImageInfo) => {
+    const oci = store.oci(key)
+    return oci === null ? {} : {oci_digest: oci.manifest}
+  }
   const values = images.map((image) => ({
     id: image.key,
     name: nameOf(image),
@@ -100,6 +104,7 @@ function toJson(images: readonly ImageInfo[], pretty: boolean): string {
     last_used_time: nanoseconds(image.lastUsed),
     size: sizeOf(image),
     source: image.source,
+    ...digestOf(image),
   }))
   return JSON.stringify(values, null, pretty ? '\t' : undefined)
 }
