@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict'
+import {execFileSync} from 'node:child_process'
+import {existsSync, readdirSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {test} from 'node:test'
+import {registryMissing, startRegistry, writeLayout} from '../registry/harness.ts'
+import {addBusybox, aHost, type Host} from './harness/index.ts'
+
+const skip = registryMissing()
+const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
+
+/** A layout with one image of two layers: busybox, and a file that hides another. */
+async function anImage(host: Host, command: string): Promise<string> {
+  const rootfs = host.path('rootfs')
+  addBusybox(rootfs)
+  const busybox = readFileSync(join(rootfs, 'bin/busybox'))
+  const config = {
+    Cmd: ['sh', '-c', command],
+    Entrypoint: ['/bin/busybox'],
+    Env: ['PATH=/bin', 'GREETING=hello'],
+    User: '1000:100',
+    WorkingDir: '/srv',
+  }
+  const layers = [
+    {'bin/busybox': busybox, 'etc/motd': 'lower'},
+    {'etc/motd': 'upper', 'srv/here': ''},
+  ]
+  const {directory} = await writeLayout(host.path('layout'), [{architecture, config, layers}])
+  return directory
+}
+
+const shows = 'busybox echo $GREETING $(busybox id -u):$(busybox id -g) $(busybox pwd) $(busybox cat /etc/motd); exit 7'
+const shown = /hello 1000:100 \/srv upper/
+
+for (const overlay of [true, false]) {
+  test(`a pod runs an image of a registry, ${overlay ? 'its layers mounted on each other' : 'without overlay'}`, {skip}, async () => {
+    await using host = await aHost()
+    await using registry = await startRegistry({directory: host.path('registry')})
+    registry.push(await anImage(host, shows), 'ns/app:1.0')
+
+    const result = await host.rkt(['run', '--net=host', ...(overlay ? [] : ['--no-overlay']), `docker://${registry.host}/ns/app:1.0`])
+
+    assert.equal(result.status, 7, result.stderr)
+    assert.match(result.stdout, shown)
+    assert.match(result.stderr, /^Downloading sha256:[\da-f]{11} [\d.]+ K?M?B \/ [\d.]+ K?M?B$/m)
+    const [row] = JSON.parse(await host.ok(['image', 'list', '--format=json', '--sort=name', '--order=desc']))
+    assert.equal(row.name, `${registry.host.replace(':', '_')}/ns/app:1.0`)
+    assert.equal(row.source, `cimd:docker:v=0:${registry.host}/ns/app:1.0`)
+    assert.match(row.oci_digest, /^sha256:[\da-f]{64}$/)
+    const again = await host.rkt(['run', '--net=host', '--pull-policy=never', row.oci_digest])
+    assert.equal(again.status, 7, again.stderr)
+    assert.match(again.stdout, shown)
+  })
+}
+
+test('an image of a registry is refused without a trusted key, and the refusal names the two ways', {skip}, async () => {
+  await using host = await aHost()
+  const globals = host.globals.filter((option) => !option.startsWith('--insecure-options'))
+
+  const said = await host.refused(['fetch', 'docker://quay.io/ns/app'], {globals})
+
+  assert.match(said, /no key is trusted for image "quay\.io\/ns\/app"/)
+  assert.match(said, /rkt trust --sigstore-key --prefix quay\.io\/ns\/app KEYFILE/)
+  assert.match(said, /--insecure-options=image/)
+})
+
+test('an image of an OCI layout goes out as an archive and as a layout, and comes back', async () => {
+  await using host = await aHost()
+  const layout = await anImage(host, shows)
+  const key = (await host.ok(['fetch', '--full', `oci:${layout}`])).trim()
+
+  await host.ok(['image', 'export', key, host.path('out.aci')])
+  await host.ok(['image', 'export', '--oci', key, host.path('out.tar')])
+  assert.match(await host.refused(['image', 'export', key, host.path('out.aci')]), /output ACI file exists \(try --overwrite\)/)
+  await host.ok(['image', 'extract', key, host.path('extracted')])
+  await host.ok(['image', 'render', '--rootfs-only', key, host.path('rendered')])
+
+  assert.equal(readFileSync(host.path('extracted/rootfs/etc/motd'), 'utf8'), 'upper')
+  assert.equal(readFileSync(host.path('rendered/etc/motd'), 'utf8'), 'upper')
+  assert.equal(JSON.parse(readFileSync(host.path('extracted/manifest'), 'utf8')).name, 'localhost/layout')
+  assert.equal(JSON.parse(await host.ok(['image', 'cat-manifest', key])).app.workingDirectory, '/srv')
+  assert.match(await host.ok(['image', 'verify', key]), /successfully verified checksum|not rendered/)
+  await host.ok(['image', 'rm', key])
+  assert.equal((await host.ok(['fetch', '--full', `oci:${host.path('out.tar')}`])).trim(), key)
+  const result = await host.rkt(['run', '--net=host', host.path('out.aci')])
+  assert.equal(result.status, 7, result.stderr)
+  assert.match(result.stdout, shown)
+})
+
+test('an ACI has no layers that could go out as a layout', async () => {
+  await using host = await aHost()
+  const layout = await anImage(host, shows)
+  const key = (await host.ok(['fetch', '--full', `oci:${layout}`])).trim()
+  await host.ok(['image', 'export', key, host.path('out.aci')])
+  const aci = (await host.ok(['fetch', '--full', host.path('out.aci')])).trim()
+
+  assert.match(await host.refused(['image', 'export', '--oci', aci, host.path('out.tar')]), /is an archive of appc/)
+  assert.ok(!existsSync(host.path('out.tar')))
+})
+
+test('image gc says what keeps what stays, and takes all when nothing keeps it', async () => {
+  await using host = await aHost()
+  const layout = await anImage(host, 'busybox sleep 60')
+  const pod = await host.pod(['--net=host', `oci:${layout}`])
+  const key = (await host.ok(['fetch', '--full', `oci:${layout}`])).trim()
+
+  const kept = await host.ok(['image', 'gc', '--explain', '--grace-period=0s'])
+
+  assert.match(kept, new RegExp(`^kept image "${key}" \\(localhost/layout\\): used by running pod ${pod.uuid}$`, 'm'))
+  assert.match(kept, new RegExp(`^kept treestore "oci-${key}": mounted or to be mounted by pod ${pod.uuid}$`, 'm'))
+  assert.equal(kept.match(/^kept layer "sha256:[\da-f]{64}": part of localhost\/layout$/gm)?.length, 2)
+  await pod.stop('--force')
+  await host.ok(['rm', pod.uuid])
+  await host.ok(['image', 'gc', '--explain', '--grace-period=0s'])
+  assert.deepEqual(readdirSync(join(host.dataDir, 'cas/tree')), [])
+  assert.deepEqual(readdirSync(join(host.dataDir, 'cas/layer')), [])
+  assert.deepEqual(readdirSync(join(host.dataDir, 'cas/image')), [])
+})
+
+test('an archive that another tool saved runs', {skip}, async () => {
+  await using host = await aHost()
+  const layout = await anImage(host, shows)
+  const file = host.path('saved.tar')
+  execFileSync('skopeo', ['--insecure-policy', 'copy', '--quiet', `oci:${layout}`, `docker-archive:${file}:example.com/app:2`])
+
+  const result = await host.rkt(['run', '--net=host', `docker-archive:${file}`])
+
+  assert.equal(result.status, 7, result.stderr)
+  assert.match(result.stdout, shown)
+})
