@@ -2,7 +2,9 @@
 
 use std::{error, fmt, io};
 
-use crate::{layer::LayerError, layout::LayoutError, render::RenderError, stream::StreamError, tar::TarError, tree::TreeError};
+use crate::{
+    layer::LayerError, layout::LayoutError, render::RenderError, stream::StreamError, tar::TarError, tree::TreeError,
+};
 
 /// Any failure of this crate. `Display` is the outer sentence, `source` the kernel's or the codec's reason.
 #[derive(Debug)]

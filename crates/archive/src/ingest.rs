@@ -58,9 +58,13 @@ pub fn ingest(source: impl AsFd + Send + Sync, directory: &Path) -> Result<Inges
         let early = thread::Builder::new().name("flush".into()).spawn_scoped(scope, early);
         let early = early.map_err(|source| IoError::new("cannot start a thread", source))?;
         let mut writer = Writer { file: &file, pending: 0, flusher };
-        let pumped = pump(&ring::digest::SHA512, stream, &mut |bytes| writer.write(bytes).map_err(io_error(writing)), None, |chunks| {
-            layout::read_aci(&mut Reader::new(chunks))
-        });
+        let pumped = pump(
+            &ring::digest::SHA512,
+            stream,
+            &mut |bytes| writer.write(bytes).map_err(io_error(writing)),
+            None,
+            |chunks| layout::read_aci(&mut Reader::new(chunks)),
+        );
         drop(writer);
         let flushed = early.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         pumped.and_then(|pumped| flushed.map(|()| pumped))
