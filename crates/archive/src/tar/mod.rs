@@ -229,8 +229,19 @@ impl<S: Source> Reader<S> {
     fn skip_entry(&mut self) -> Result<(), Error> {
         self.skip(self.data)?;
         self.data = 0;
-        let padding = std::mem::take(&mut self.padding);
-        self.skip(padding)
+        let mut padding = std::mem::take(&mut self.padding);
+        // Writers that do not close their archive (umoci) leave the last one out; who is strict misses the end marker then.
+        while padding > 0 {
+            let available = self.source.fill()?.len();
+            if available == 0 {
+                return Ok(());
+            }
+            let taken = available.min(usize::try_from(padding).unwrap_or(usize::MAX));
+            self.source.consume(taken);
+            self.advance(taken as u64);
+            padding -= taken as u64;
+        }
+        Ok(())
     }
 
     fn skip_long(&mut self, size: u64) -> Result<(), Error> {

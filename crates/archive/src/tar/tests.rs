@@ -253,3 +253,15 @@ fn a_wrong_checksum_names_its_place() {
     let error = read(&bytes).unwrap_err();
     assert_eq!(error.to_string(), "the archive is corrupt at byte 1024: a header with a wrong checksum");
 }
+
+#[test]
+fn padding_that_the_last_entry_lacks_is_missed_by_the_strict_alone() {
+    let whole = Tar::new().file("f", b"content").open();
+    let bytes = &whole[..512 + b"content".len()];
+    let mut reader = Reader::new(bytes);
+
+    assert!(reader.next_entry().unwrap().is_some());
+    assert!(reader.next_entry().unwrap().is_none());
+    reader.finish(false).unwrap();
+    assert_eq!(code(bytes), "RKT_ARCHIVE_TRUNCATED");
+}
