@@ -1,11 +1,11 @@
-/** One process that fetches one image, for tests that kill it or run many: CAS CONFIG URL; says key and peak memory. */
+/** One process that fetches one image, for tests that kill it or run many: CAS CONFIG URL [unverified]; says key and peak memory. */
 import {join} from 'node:path'
 import {SECURE} from '../config/index.ts'
 import {openStore} from '../store/index.ts'
 import {openTreestore} from '../treestore/index.ts'
 import {findImage} from './index.ts'
 
-const [cas = '', config = '', url = ''] = process.argv.slice(2)
+const [cas = '', config = '', url = '', unverified] = process.argv.slice(2)
 using store = openStore(cas)
 const key = await findImage(
   {
@@ -16,6 +16,6 @@ const key = await findImage(
     treestore: openTreestore(cas, store),
   },
   url,
-  {dependencies: true, insecure: SECURE, pullPolicy: 'update', render: false},
+  {dependencies: true, insecure: {...SECURE, image: unverified !== undefined}, pullPolicy: 'update', render: false},
 )
 process.stdout.write(JSON.stringify({key, peak: process.resourceUsage().maxRSS}))

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
-import {createHash} from 'node:crypto'
+import {execFile} from 'node:child_process'
+import {createHash, randomBytes} from 'node:crypto'
 import {readdirSync} from 'node:fs'
+import type {ServerResponse} from 'node:http'
 import {join} from 'node:path'
 import {describe, test} from 'node:test'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {promisify} from 'node:util'
 import {gzipSync} from 'node:zlib'
 import {type ScriptedServer, scriptedServer} from '../../../test/registry/scripted-server.ts'
 import {causeChain} from '../../errors.ts'
@@ -28,7 +32,9 @@ interface Parts {
   }[]
   readonly os?: string
   /** What the registry sends for a blob, instead of it. */
-  readonly sends?: ReadonlyMap<string, Buffer | 'cut'>
+  readonly sends?: ReadonlyMap<string, Buffer | 'cut' | 'stalls'>
+  /** Told of an answer that does not go on. */
+  readonly stalled?: (response: ServerResponse) => void
   readonly manifestType?: string
   readonly platform?: {architecture: string; os: string}
 }
@@ -40,6 +46,7 @@ async function aRegistry({
   os = 'linux',
   platform,
   sends = new Map(),
+  stalled,
 }: Parts): Promise<ScriptedServer> {
   const blobs = new Map<string, Buffer>()
   const keep = (bytes: Buffer) => {
@@ -78,10 +85,11 @@ async function aRegistry({
     }
     const sent = kind === 'blobs' ? (sends.get(name) ?? blobs.get(name)) : undefined
     if (sent === undefined) return void response.writeHead(404).end()
-    if (sent !== 'cut') return void response.writeHead(200, {'Content-Length': sent.length}).end(sent)
+    if (sent !== 'cut' && sent !== 'stalls') return void response.writeHead(200, {'Content-Length': sent.length}).end(sent)
     const whole = blobs.get(name) ?? Buffer.alloc(0)
     response.writeHead(200, {'Content-Length': whole.length})
-    response.write(whole.subarray(0, 10), () => response.destroy())
+    if (sent === 'stalls') stalled?.(response)
+    response.write(whole.subarray(0, 10), () => sent === 'cut' && response.destroy())
   })
 }
 
@@ -156,3 +164,52 @@ describe('a registry that gives', () => {
     })
   }
 })
+
+describe('a layer', () => {
+  const big = randomBytes(4_000_000).toString('latin1')
+
+  test('is transferred once for ten processes that fetch its image at the same time', async () => {
+    using host = aHost()
+    host.store.tmpDir()
+    const blob = await layer('big', big)
+    await using registry = await aRegistry({layers: [{blob}, {blob: good}, {blob}]})
+    const words = [join(import.meta.dirname, '../fetch-once.fixture.ts'), host.cas, host.dir, `docker://${registry.host}/app`, 'unverified']
+
+    const said = await Promise.all(Array.from({length: 10}, () => promisify(execFile)(process.execPath, words)))
+
+    assert.equal(new Set(said.map(({stdout}) => JSON.parse(stdout).key)).size, 1)
+    assert.equal((await host.images()).length, 1)
+    assert.deepEqual(host.tmp(), [])
+    for (const each of [blob, good]) assert.equal(registry.seen.filter(({path}) => path.endsWith(`/blobs/${sha256(each)}`)).length, 1)
+  })
+
+  test('that fails ends those that come beside it, and is what is said', async () => {
+    using host = aHost()
+    const slow = await layer('slow', big)
+    let broken = false
+    await using registry = await aRegistry({
+      layers: [{blob: slow}, {blob: good}],
+      sends: new Map<string, Buffer | 'stalls'>([
+        [sha256(slow), 'stalls'],
+        [sha256(good), Buffer.alloc(good.length)],
+      ]),
+      stalled: (response) => response.on('close', () => (broken = true)),
+    })
+
+    await assert.rejects(host.find(`docker://${registry.host}/app`, unverified), {
+      code: 'RKT_LAYER_DIGEST',
+      message: 'error getting the remote layer',
+    })
+
+    assert.deepEqual(await host.images(), [])
+    assert.deepEqual(host.tmp(), [])
+    await eventually(() => broken)
+  })
+})
+
+async function eventually(holds: () => boolean): Promise<void> {
+  for (let tries = 0; !holds(); tries++) {
+    assert.ok(tries < 100, 'the transfer was not given up')
+    await sleep(20)
+  }
+}
