@@ -1,7 +1,8 @@
-import {statfsSync} from 'node:fs'
+import {closeSync, openSync, statfsSync} from 'node:fs'
 import {RktError} from '../errors.ts'
+import {native, systemError, unwrap} from '../native/index.ts'
 import {type Descriptor, type Digest, layerCompression} from '../oci/index.ts'
-import type {OciImport, StoredLayer} from '../store/index.ts'
+import type {OciImport, Store, StoredLayer} from '../store/index.ts'
 import {LayerProgress} from './layer-progress.ts'
 import type {ProgressOutput} from './progress.ts'
 
@@ -16,6 +17,7 @@ export interface IncomingLayer {
 }
 
 export interface BringOptions {
+  readonly store: Store
   /** Told what is worth knowing with `--debug`. */
   readonly say: (message: string) => void
   /** Where transfers are shown; nowhere when it is absent. */
@@ -31,7 +33,7 @@ const atOnce = 4
 export async function bringLayers(
   importing: OciImport,
   layers: readonly IncomingLayer[],
-  {progress, say}: BringOptions,
+  {progress, say, store}: BringOptions,
 ): Promise<readonly StoredLayer[]> {
   using shown =
     progress === undefined
@@ -44,11 +46,16 @@ export async function bringLayers(
   const brought = new Map<string, StoredLayer>()
   const queue = [...distinct(layers)]
   let failure: unknown
+  let pairs: Promise<ReadonlySet<string>> | undefined
+  const isKnown = async (layer: StoredLayer) => {
+    pairs ??= storedPairs(store)
+    return (await pairs).has(identityOf(layer))
+  }
   const worker = async () => {
     for (let next = queue.shift(); next !== undefined && !abort.signal.aborted; next = queue.shift()) {
       const [identity, layer] = next
       try {
-        brought.set(identity, await bring(importing, layer, {abort: abort.signal, say, shown}))
+        brought.set(identity, await bring(importing, layer, {abort: abort.signal, isKnown, say, shown, store}))
       } catch (error) {
         if (!abort.signal.aborted) failure = error
         abort.abort()
@@ -60,7 +67,7 @@ export async function bringLayers(
   return layers.map((layer) => brought.get(identityOf(layer)) as StoredLayer)
 }
 
-const identityOf = ({diffId, digest}: IncomingLayer): string => `${digest ?? '-'} ${diffId}`
+const identityOf = ({diffId, digest}: Pick<IncomingLayer, 'diffId' | 'digest'>): string => `${digest ?? '-'} ${diffId}`
 
 /** One layer each; the same bytes cannot inflate to two things. */
 function distinct(layers: readonly IncomingLayer[]): ReadonlyMap<string, IncomingLayer> {
@@ -78,16 +85,21 @@ function distinct(layers: readonly IncomingLayer[]): ReadonlyMap<string, Incomin
 
 interface Way {
   readonly abort: AbortSignal
+  /** Whether some image of the store has these bytes for this DiffID. */
+  readonly isKnown: (layer: StoredLayer) => Promise<boolean>
   readonly say: (message: string) => void
   readonly shown: LayerProgress | null
+  readonly store: Store
 }
 
-async function bring(importing: OciImport, layer: IncomingLayer, {abort, say, shown}: Way): Promise<StoredLayer> {
+async function bring(importing: OciImport, layer: IncomingLayer, {abort, isKnown, say, shown, store}: Way): Promise<StoredLayer> {
   const {diffId, digest, size} = layer
   const writer = await importing.layer({digest, size}, diffId)
   if (writer === null) {
     say(`layer ${digest} is in the store`)
-    return {diffId, digest: digest as Digest, size: size as number}
+    const stored = {diffId, digest: digest as Digest, size: size as number}
+    if (!(await isKnown(stored))) await checkStored(store, stored)
+    return stored
   }
   const transfer = shown?.begin(digest ?? diffId, size)
   try {
@@ -105,6 +117,28 @@ async function bring(importing: OciImport, layer: IncomingLayer, {abort, say, sh
     throw error
   } finally {
     await writer.abort()
+  }
+}
+
+/** Which bytes the images of the store have for which DiffIDs. */
+async function storedPairs(store: Store): Promise<ReadonlySet<string>> {
+  const images = (await store.list()).filter(({key}) => store.has(key))
+  return new Set(images.flatMap(({key}) => store.oci(key)?.layers.map(identityOf) ?? []))
+}
+
+/** The bytes are right, but that they inflate to what this image says was never looked at. */
+async function checkStored(store: Store, {diffId, digest, size}: StoredLayer): Promise<void> {
+  const {blob, limit} = store.flatLayer({diffId, digest, mediaType: '', size})
+  let fd: number
+  try {
+    fd = openSync(blob, 'r')
+  } catch (error) {
+    throw new RktError('RKT_STORE_DAMAGED', `layer ${digest} of the store cannot be read`, {cause: systemError('open', blob, error)})
+  }
+  try {
+    unwrap(await native().ingestLayer(fd, {blobDir: null, diffId, digest, limit, rootfs: null, size}))
+  } finally {
+    closeSync(fd)
   }
 }
 

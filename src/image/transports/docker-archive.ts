@@ -47,7 +47,7 @@ async function importSaved(session: Session, files: ImageFiles, {path, ref, sour
   await signature?.check({bytes: configBytes, digest: digestOf(configBytes)}, null)
   checkRoom(layers, store.tmpDir())
   await using importing = await store.importOci()
-  const stored = await bringLayers(importing, layers, {say: (message) => session.say(message)})
+  const stored = await bringLayers(importing, layers, {say: (message) => session.say(message), store})
   const manifestBytes = manifestOf(configBytes, stored, layers)
   const {host, repository, tag, typed} = name
   return await importing.commit({

@@ -93,7 +93,7 @@ async function importImage(session: Session, {image, latest, reference, reposito
   checkRoom(layers, store.tmpDir())
   await using importing = await store.importOci()
   try {
-    await bringLayers(importing, layers, {progress: session.options.progress, say: (message) => session.say(message)})
+    await bringLayers(importing, layers, {progress: session.options.progress, say: (message) => session.say(message), store})
   } catch (cause) {
     if (!(cause instanceof RktError)) throw cause
     throw new RktError(cause.code, 'error getting the remote layer', {cause, hint: cause.hint})

@@ -183,6 +183,17 @@ describe('a layer', () => {
     for (const each of [blob, good]) assert.equal(registry.seen.filter(({path}) => path.endsWith(`/blobs/${sha256(each)}`)).length, 1)
   })
 
+  test('of the store is not believed to inflate to something else', async () => {
+    using host = aHost()
+    await using honest = await aRegistry({layers: [{blob: good}]})
+    await using liar = await aRegistry({layers: [{blob: good, diffId: zeros}]})
+    await host.find(`docker://${honest.host}/app`, unverified)
+
+    await assert.rejects(host.find(`docker://${liar.host}/app`, unverified), {code: 'RKT_LAYER_DIFF_ID'})
+
+    assert.equal((await host.images()).length, 1)
+  })
+
   test('that fails ends those that come beside it, and is what is said', async () => {
     using host = aHost()
     const slow = await layer('slow', big)

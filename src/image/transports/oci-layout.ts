@@ -45,7 +45,7 @@ export async function importFromLayout(session: Session, layout: LayoutSource, {
   })
   checkRoom(layers, store.tmpDir())
   await using importing = await store.importOci()
-  await bringLayers(importing, layers, {say: (message) => session.say(message)})
+  await bringLayers(importing, layers, {say: (message) => session.say(message), store})
   const {host, repository, tag, typed} = name
   return await importing.commit({
     configBytes: config.bytes,
