@@ -58,13 +58,18 @@ export function familyOf(pid: number): ProcessFact[] {
 
 /** Lock files say nothing about what is stored: they may appear whenever somebody looks. */
 const lockDirectories = ['locks', 'cas/imagelocks', 'cas/treestorelocks']
+/** Says only that somebody wrote, so that the index is looked at again. */
+const generation = 'cas/generation'
+/** `blob/sha512/XX`, which stays when the last image in it goes. */
+const digitDirectory = /^cas\/(?:blob|imageManifest)\/sha\d+\/[\da-f]{2}$/
 
-/** One line an entry: what a data directory holds, without times. */
+/** One line an entry: what a data directory holds, without times and what an image that came and went leaves. */
 export function contents(directory: string): string[] {
   const lines: string[] = []
   const walk = (path: string): void => {
     const name = relative(directory, path)
-    if (lockDirectories.includes(name)) return
+    if (lockDirectories.includes(name) || name === generation) return
+    if (digitDirectory.test(name) && readdirSync(path).length === 0) return
     const stat = lstatSync(path)
     const mode = (stat.mode & 0o7777).toString(8)
     if (stat.isDirectory()) {
