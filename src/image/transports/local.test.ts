@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {execFileSync} from 'node:child_process'
-import {cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {after, before, describe, test} from 'node:test'
@@ -138,6 +138,25 @@ describe('an OCI layout', () => {
       hint: 'Trust the key that signs it (rkt trust --sigstore-key --prefix localhost/my-layout KEYFILE), or use --insecure-options=image.',
     })
   })
+})
+
+const umociMissing = ['/usr/bin/umoci', '/usr/local/bin/umoci'].some((path) => existsSync(path)) ? false : 'not installed: umoci'
+
+test('a layout of umoci, whose layers lack the padding at their end, gives its image', {skip: umociMissing}, async () => {
+  using host = aHost()
+  const umoci = (...args: string[]) => execFileSync('umoci', args, {cwd: dir, stdio: 'pipe'})
+  mkdirSync(join(dir, 'tree'))
+  writeFileSync(join(dir, 'tree/hello'), 'hello')
+  umoci('init', '--layout', 'umoci')
+  umoci('new', '--image', 'umoci:v1')
+  umoci('insert', '--image', 'umoci:v1', 'tree', '/opt')
+  umoci('config', '--image', 'umoci:v1', '--config.cmd', '/opt/hello', '--config.user', 'app:www')
+
+  const key = await host.find(`oci:${join(dir, 'umoci')}:v1`, unverified)
+
+  const {app} = host.store.manifest(key)
+  assert.deepEqual([app?.exec, app?.user, app?.group], [['/opt/hello'], 'app', 'www'])
+  await host.ports.treestore.renderInto(key, mkdtempSync(join(dir, 'out-')))
 })
 
 describe('an archive of docker save', {skip}, () => {
