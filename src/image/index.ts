@@ -1,6 +1,6 @@
 /**
  * Images as users name them: references, finding, fetching and verifying them by the pull policy (one transport for each kind of
- * reference), stored images by ID or name, and packing a directory into an archive. Rests on the store, the treestore, http,
+ * reference), stored images by ID or name, and packing a directory into an archive. Rests on the store, the treestore, http, oci, registry,
  * discovery, trust, configuration and appc. Knows nothing of pods, flavors or the command line.
  */
 export {type BuildOptions, buildImage} from './build-image.ts'
