@@ -11,7 +11,7 @@ import {
   type RuntimeApp,
   type UserMap,
 } from '../appc/index.ts'
-import {RktError} from '../errors.ts'
+import {causeChain, RktError} from '../errors.ts'
 import {appEnvironment} from './environment.ts'
 import {overrideIsolators} from './isolators.ts'
 import {mergeMounts} from './mounts.ts'
@@ -95,6 +95,8 @@ function appName(text: string): AcName {
   try {
     return parseAcName(text)
   } catch (cause) {
-    throw fail('invalid app name format', cause)
+    // The rule alone, which is what a user is shown, would not say which name broke it.
+    const rule = causeChain(cause).at(-1) ?? ''
+    throw fail('invalid app name format', new Error(`${JSON.stringify(text)}: ${rule}`))
   }
 }

@@ -375,7 +375,7 @@ test('names that an app cannot have, and apps of one name, are refused', async (
   await using host = await aUsedHost()
   const image = 'example.com/busybox' // from the store: a file would be imported again, which counts as its last import
 
-  await refusedWithoutTrace(host, ['prepare', image, '--name=UPPER'], /ACName must be lower case/)
+  await refusedWithoutTrace(host, ['prepare', image, '--name=UPPER'], /"UPPER": ACName must be lower case/)
   await refusedWithoutTrace(host, ['prepare', image, image], /error setting up stage0: error: multiple apps with name busybox/)
   await refusedWithoutTrace(host, ['prepare', image, '--name=a', image, '--name=a'], /multiple apps with name a/)
 })
