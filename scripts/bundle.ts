@@ -139,7 +139,7 @@ const settings = {
   outdir: dist,
   platform: 'node',
   sourcemap: 'linked',
-  target: 'node22.19',
+  target: 'node22.21',
 } satisfies BuildOptions
 
 /** Takes the modules at `doors` out of a part: it imports them from `file` of dist. */
