@@ -130,8 +130,8 @@ describe('processes', () => {
         await host.store.verifiedManifest(image.key)
         await host.store.remove(image.key)
       }
-      const left = host.tmp().filter((name) => !/^sha512-[\da-f]{64}(\.etag)?$/.test(name))
-      assert.deepEqual(left, [], 'besides a download that can be continued')
+      const left = host.tmp().filter((name) => !/^sha512-[\da-f]{64}(\.etag)?$|^[\da-f-]{36}$/.test(name))
+      assert.deepEqual(left, [], 'besides a download that can be continued, or a small file about to be renamed')
     }
 
     await outcome(start(host, url))
