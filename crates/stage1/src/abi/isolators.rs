@@ -9,6 +9,8 @@ use serde_json::Value;
 const RETAIN: &str = "os/linux/capabilities-retain-set";
 const REMOVE: &str = "os/linux/capabilities-remove-set";
 
+const SECCOMP: [&str; 2] = ["os/linux/seccomp-retain-set", "os/linux/seccomp-remove-set"];
+
 /// Isolators that this version reads, or that are known and have no effect here.
 const KNOWN: [&str; 9] = [
     RETAIN,
@@ -18,8 +20,8 @@ const KNOWN: [&str; 9] = [
     "os/linux/cpu-shares",
     "resource/memory",
     "resource/cpu",
-    "os/linux/seccomp-retain-set",
-    "os/linux/seccomp-remove-set",
+    SECCOMP[0],
+    SECCOMP[1],
 ];
 
 /// Limits of an app; none where nothing is asked for.
@@ -59,6 +61,11 @@ pub fn capabilities(app: &App) -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// Whether the app asks for a filter of its system calls.
+pub fn filters_system_calls(app: &App) -> bool {
+    SECCOMP.iter().any(|name| of(app, name).next().is_some())
+}
+
 /// Whether the app may never gain privileges: any instance decides.
 pub fn no_new_privileges(app: &App) -> bool {
     of(app, "os/linux/no-new-privileges").any(|isolator| isolator.value == Value::Bool(true))
@@ -96,6 +103,14 @@ pub fn unknown(app: &App) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_app_that_asks_for_a_filter_is_known() {
+        let filtered = app(r#"[{"name":"os/linux/seccomp-retain-set","value":{"set":["read"]}}]"#);
+        assert!(filters_system_calls(&filtered));
+        assert!(!filters_system_calls(&app("[]")));
+        assert_eq!(unknown(&filtered).count(), 0);
+    }
 
     fn app(isolators: &str) -> App {
         serde_json::from_str(&format!(r#"{{"user":"0","group":"0","isolators":{isolators}}}"#)).unwrap()

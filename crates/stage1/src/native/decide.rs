@@ -298,6 +298,10 @@ fn plan_app(
     for name in isolators::unknown(&app.app) {
         warnings.push(format!("app \"{}\": isolator \"{name}\" is not known and has no effect", app.name()));
     }
+    if !options.disable_seccomp && isolators::filters_system_calls(&app.app) {
+        let name = app.name();
+        warnings.push(format!("app \"{name}\": its seccomp isolator has no effect, system calls are not filtered yet"));
+    }
     let working_directory = if app.app.working_directory.is_empty() { "/" } else { &app.app.working_directory };
     let command = |words: &[String]| command(app, &root, words, working_directory);
     let handlers = |name: &str| -> Result<Vec<Exec>> {
