@@ -21,10 +21,16 @@ const startsPods = flags.has('--test') || flags.has('--bench') || ['bench', 'dem
 
 /** What pods in tests run, and what makes archives of every compression. */
 const testPackages = {
+  'apache2-utils': 'htpasswd',
   'busybox-static': 'busybox',
   bzip2: 'bzip2',
+  'docker-registry': 'docker-registry',
+  gnupg: 'gpg',
   iproute2: 'ip',
+  openssl: 'openssl',
   'redis-server': 'redis-server',
+  skopeo: 'skopeo',
+  umoci: 'umoci',
   'util-linux': 'unshare',
   'xz-utils': 'xz',
   zstd: 'zstd',
