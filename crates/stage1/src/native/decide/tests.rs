@@ -87,11 +87,11 @@ fn each_case_has_the_plan_that_was_reviewed() {
 
 #[test]
 fn a_hosts_file_gets_the_name_once() {
-    let once = add_host("::1 six\n127.0.0.1 localhost\n", "box");
+    let once = names::add_host("::1 six\n127.0.0.1 localhost\n", "box");
 
     assert_eq!(once, "::1 six\n127.0.0.1 localhost box\n");
-    assert_eq!(add_host(&once, "box"), once);
-    assert_eq!(add_host("", "box"), "127.0.0.1\tbox\n");
+    assert_eq!(names::add_host(&once, "box"), once);
+    assert_eq!(names::add_host("", "box"), "127.0.0.1\tbox\n");
 }
 
 #[test]

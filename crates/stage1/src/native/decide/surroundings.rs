@@ -1,0 +1,77 @@
+//! What a pod and each app find mounted before volumes: /proc, /sys, /dev and the files about names; what of it is hidden or read-only.
+
+use super::names::{FALLBACK, STAGE0_HOSTS, STAGE0_RESOLV};
+use crate::abi::options::{FileMode, RunOptions};
+use sandbox::plan::{Allow, Mount, Source};
+use sandbox::tree::Root;
+use std::path::Path;
+
+/// Read-only inside each app, unless the option `paths` waives it. /sys and /proc/sys are read-only as a whole.
+const READ_ONLY: [&str; 6] = ["/proc/sys", "/proc/bus", "/proc/acpi", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"];
+
+/// Hidden from apps, unless the option `paths` waives it.
+const HIDDEN: [&str; 11] = [
+    "/sys/firmware",
+    "/sys/fs",
+    "/sys/hypervisor",
+    "/sys/module",
+    "/sys/power",
+    "/proc/config.gz",
+    "/proc/kallsyms",
+    "/proc/sched_debug",
+    "/proc/kcore",
+    "/proc/kmem",
+    "/proc/mem",
+];
+
+fn mount(target: &str, source: Source) -> Mount {
+    Mount { target: target.to_owned(), source, read_only: false, recursive: false, make_target: true }
+}
+
+fn filesystem(target: &str, kind: &'static str, options: &[(&'static str, &'static str)], allow: Allow) -> Mount {
+    mount(target, Source::Filesystem { kind, options: options.to_vec(), allow })
+}
+
+/// What pid 1 sees, and what apps get copies of.
+pub fn pod_mounts(unprotected: bool, tun: bool) -> Vec<Mount> {
+    let mut mounts = vec![
+        filesystem("/proc", "proc", &[], Allow::Data),
+        Mount { read_only: !unprotected, ..filesystem("/sys", "sysfs", &[], Allow::Data) },
+        mount("/dev", Source::Devices { tun }),
+        filesystem("/dev/pts", "devpts", &[("gid", "5"), ("mode", "0620"), ("ptmxmode", "0666")], Allow::Devices),
+        filesystem("/dev/shm", "tmpfs", &[("mode", "01777")], Allow::Executables),
+        filesystem("/dev/mqueue", "mqueue", &[], Allow::Data),
+    ];
+    if unprotected {
+        return mounts;
+    }
+    let existing =
+        |target: &str, source: Source| Mount { make_target: false, read_only: true, ..mount(target, source) };
+    mounts.extend(READ_ONLY.iter().map(|path| existing(path, Source::Itself)));
+    mounts.extend(HIDDEN.iter().map(|path| existing(path, Source::Masked)));
+    mounts
+}
+
+/// What every app has, before its volumes.
+pub fn base_mounts(app: &Root, options: &RunOptions, stage1: &Root, tun: bool) -> Vec<Mount> {
+    let copy = |path: &str| Mount { recursive: true, ..mount(path, Source::Stage1(path.to_owned())) };
+    let mut mounts = vec![copy("/proc"), copy("/sys"), mount("/dev", Source::Devices { tun })];
+    mounts.extend(["/dev/pts", "/dev/shm", "/dev/mqueue"].map(copy));
+    // The first terminal of the pod is its console.
+    mounts.push(mount("/dev/console", Source::Stage1("/dev/pts/0".to_owned())));
+    let of_stage1 = |target: &str, path: &str| mount(target, Source::Stage1(format!("/{path}")));
+    let of_host = |path: &str| Mount { read_only: true, ..mount(path, Source::Host(path.into())) };
+    match options.resolv_conf {
+        FileMode::Host if Path::new("/etc/resolv.conf").exists() => mounts.push(of_host("/etc/resolv.conf")),
+        FileMode::Stage0 if stage1.exists(STAGE0_RESOLV) => mounts.push(of_stage1("/etc/resolv.conf", STAGE0_RESOLV)),
+        _ => {}
+    }
+    match options.hosts {
+        FileMode::Host => mounts.push(of_host("/etc/hosts")),
+        FileMode::Stage0 => mounts.push(of_stage1("/etc/hosts", STAGE0_HOSTS)),
+        FileMode::Default if !app.exists("etc/hosts") => mounts.push(of_stage1("/etc/hosts", FALLBACK)),
+        FileMode::Default | FileMode::Nothing => {}
+    }
+    mounts.push(Mount { read_only: true, ..of_stage1("/etc/hostname", "proc/sys/kernel/hostname") });
+    mounts
+}
