@@ -81,12 +81,12 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
         remove_cgroups(&directory, &plan);
         plan.cgroups.hierarchies.clear();
     }
-    let ended = perform(&directory, &plan, inherited);
+    let ended = perform(&directory, &mut plan, inherited);
     remove_cgroups(&directory, &plan);
     ended
 }
 
-fn perform(directory: &Path, plan: &Plan, inherited: &Inherited) -> Result<outer::End> {
+fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<outer::End> {
     let console = Console::over(rustix::stdio::stdout()).context(|| "open the console")?;
     let handled = [&[libc::SIGCHLD, libc::SIGWINCH][..], &STOP_SIGNALS, &PASSED_SIGNALS].concat();
     sys::SignalSet::of(&handled).block();
