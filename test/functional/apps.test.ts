@@ -3,13 +3,7 @@ import {existsSync, mkdirSync, readFileSync, statSync, writeFileSync} from 'node
 import {hostname} from 'node:os'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {addBusybox, aHost, buildImage, busybox, type Host, manifest} from './harness/index.ts'
-
-/** What a shell command in an app of the default flavor prints, the console's `[time] app[pid]: ` taken off. */
-async function inApp(host: Host, script: string, podOptions: readonly string[] = [], appOptions: readonly string[] = []): Promise<string> {
-  const words = ['run', '--net=none', ...podOptions, await busybox(), '--exec=/bin/sh', ...appOptions, '--', '-c', script]
-  return (await host.ok(words)).replace(/^\[[^\]]*\] [\w-]+\[\d+\]: /gm, '')
-}
+import {addBusybox, aHost, buildImage, busybox, inApp, manifest} from './harness/index.ts'
 
 test('an app has namespaces of its own, its root, and pid 1 of ours above it', async () => {
   await using host = await aHost()
@@ -49,6 +43,7 @@ test("the environment of an app is its own, the pod's name for it, and the defau
       'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
       'SHELL=/bin/sh',
       'USER=root',
+      'container=rkt',
     ],
   )
 })

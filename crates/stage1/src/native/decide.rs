@@ -140,7 +140,8 @@ fn plan_app(context: &Context<'_>, app: &PodApp, volumes: Vec<Mount>, warnings: 
         (true, true) => Stdio::Terminal,
         (true, false) => Stdio::Stream,
     };
-    let mut extra = vec![("AC_APP_NAME", app.name().to_owned())];
+    // Both by the specification of executors (appc §10.2).
+    let mut extra = vec![("AC_APP_NAME", app.name().to_owned()), ("container", "rkt".to_owned())];
     if !options.metadata_token.is_empty() && namespaces.network == Network::Host {
         extra.push(("AC_METADATA_URL", format!("http://127.0.0.1:18112/{}", options.metadata_token)));
     }
