@@ -172,6 +172,7 @@ const $defs = {
       source: text,
       readOnly: emit('given', flag),
       recursive: emit('given', flag),
+      propagation: emit('given', text),
       mode: emit('given', text),
       uid: emit('given', id),
       gid: emit('given', id),

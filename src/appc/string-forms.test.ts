@@ -24,6 +24,13 @@ test('a volume of the host has an absolute source', () => {
   })
 })
 
+test('the propagation of a volume of the host is one of three, and is written back', () => {
+  const volume = parseVolume('data,kind=host,source=/srv,propagation=slave')
+
+  assert.deepEqual(volume, {kind: 'host', name: 'data', propagation: 'slave', source: '/srv'})
+  assert.equal(formatVolume(volume), 'data,kind=host,source=/srv,propagation=slave')
+})
+
 test('an empty volume has a mode and owners, by default 0755, 0 and 0', () => {
   assert.deepEqual(parseVolume('d,kind=empty'), {gid: 0, kind: 'empty', mode: '0755', name: 'd', uid: 0})
   assert.deepEqual(parseVolume('d,kind=empty,mode=1777,uid=5,gid=6,readOnly=F'), {
@@ -42,6 +49,8 @@ test('the value of a source is all that stands behind its first =', () => {
 
 const BAD_VOLUMES: readonly [text: string, message: string][] = [
   ['data,kind', 'malformed string "name=data,kind" - has a label without a value: kind'],
+  ['data,kind=host,source=/srv,propagation=both', 'propagation must be one of private, slave, shared'],
+  ['data,kind=empty,propagation=slave', 'propagation for empty volume cannot be set'],
   ['data,kind=empty,x=1', 'unknown volume parameter "x"'],
   ['data,KIND=empty', 'unknown volume parameter "KIND"'],
   ['data,kind=host,kind=empty', 'label kind with multiple values ["host" "empty"]'],

@@ -118,7 +118,12 @@ export interface HostVolume extends AnyVolume {
   readonly kind: 'host'
   /** Absolute. */
   readonly source: string
+  /** Our own extension, which other readers ignore. Unset: the flavor's default, which is `private` but for fly. */
+  readonly propagation?: Propagation | undefined
 }
+
+/** Whether mounts made later are seen on the other side: nowhere, in the pod, or on both. */
+export type Propagation = 'private' | 'slave' | 'shared'
 
 /** A fresh directory that lives as long as the pod. */
 export interface EmptyVolume extends AnyVolume {

@@ -148,7 +148,7 @@ export const preparationFlags = {
     parse: (path, earlier: readonly ReadonlyMap<string, string>[]) => readVariables(path, earlier),
   }),
   volume: Flags.custom({
-    description: 'volumes to make available in the pod: NAME,kind=host,source=PATH or NAME,kind=empty',
+    description: 'volumes to make available in the pod: NAME,kind=host,source=PATH[,propagation=private|slave|shared] or NAME,kind=empty',
     multiple: true,
     parse(text) {
       try {

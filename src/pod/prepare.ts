@@ -3,6 +3,7 @@ import {join} from 'node:path'
 import {encodeImageManifest, encodePodManifest, type ImageManifest, type PodManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {native, unwrap} from '../native/index.ts'
+import {checkPropagation} from '../stage1/index.ts'
 import type {ImageKey} from '../store/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import type {PodEngine} from './engine-slice.ts'
@@ -59,6 +60,8 @@ export async function preparePod(
   }
   const source = request.manifest(images)
   if (source.manifest.apps.length === 0) throw new RktError('RKT_POD_MANIFEST', 'pod must contain at least one application')
+
+  checkPropagation(stage1.manifest, source.manifest)
 
   const pod = engine.pods.create()
   return await orRemoved(engine, pod, async () => {

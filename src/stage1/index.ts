@@ -12,4 +12,5 @@ export {
   findEntrypoint,
   interfaceVersion,
 } from './entrypoints.ts'
+export {checkPropagation} from './propagation.ts'
 export {type Stage1Choice, type Stage1Ports, selectStage1} from './select.ts'

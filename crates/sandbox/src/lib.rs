@@ -12,6 +12,7 @@ pub mod copy;
 pub mod failure;
 pub mod inherited;
 pub mod lookup;
+pub mod mountinfo;
 pub mod mounts;
 pub mod plan;
 pub mod spawn;

@@ -1,7 +1,7 @@
 //! Mounts by descriptor (fsopen(2), open_tree(2), move_mount(2), mount_setattr(2)): a path is resolved once, and what was resolved is
 //! what is mounted.
 
-use crate::plan::{Allow, Mount, Source};
+use crate::plan::{Allow, Mount, Propagation, Source};
 use crate::sys;
 use crate::tree::{Make, Root, is_directory};
 use crate::{Context, Failure, Result};
@@ -56,6 +56,16 @@ pub fn make_read_only(mount: &OwnedFd, recursive: bool) -> Result<()> {
     sys::mount_setattr(mount.as_fd(), RDONLY, 0, 0, recursive).context(|| "make a mount read-only")
 }
 
+/// Gives a detached mount, and those that came along with it, its propagation. One that is to be shared has to be so already.
+pub fn set_propagation(mount: &OwnedFd, propagation: Propagation) -> Result<()> {
+    let kind = match propagation {
+        Propagation::Private => libc::MS_PRIVATE,
+        Propagation::Slave => libc::MS_SLAVE,
+        Propagation::Shared => return Ok(()),
+    };
+    sys::mount_setattr(mount.as_fd(), 0, 0, kind, true).context(|| "set the propagation of a mount")
+}
+
 /// Lets every mount of this mount namespace follow what happens on the host, and never the other way round.
 pub fn follow_host() -> Result<()> {
     let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).context(|| "open /")?;
@@ -79,6 +89,13 @@ pub fn enter_root(root: &Root) -> Result<()> {
     rustix::process::chdir("/").context(|| "enter /")
 }
 
+/// Attaches a detached tree upon the root of this mount namespace, where [`enter_root`] can make it the root.
+pub fn attach_new_root(tree: OwnedFd) -> Result<Root> {
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).context(|| "open /")?;
+    attach(&tree, &root)?;
+    Ok(Root::from(tree))
+}
+
 /// Mounts a copy of `path` upon itself and answers its root.
 pub fn attach_root(path: impl AsRef<Path>, recursive: bool) -> Result<Root> {
     let path = path.as_ref();
@@ -91,10 +108,11 @@ pub fn attach_root(path: impl AsRef<Path>, recursive: bool) -> Result<Root> {
 
 /// A host path taken while the host's tree can still be seen: what a mount of [`Source::Host`] is performed with later.
 pub fn take_host_source(mount: &Mount) -> Result<Option<OwnedFd>> {
-    match &mount.source {
-        Source::Host(path) => clone_tree(CWD, path, mount.recursive).map(Some),
-        _ => Ok(None),
-    }
+    let Source::Host(path) = &mount.source else { return Ok(None) };
+    let failed = |failure: Failure| failure.of(format!("mount {}", mount.target));
+    let tree = clone_tree(CWD, path, mount.recursive).map_err(failed)?;
+    set_propagation(&tree, mount.propagation).map_err(failed)?;
+    Ok(Some(tree))
 }
 
 /// Performs one mount below `root`. `stage1` is the root of stage1; `taken` is what [`take_host_source`] answered.

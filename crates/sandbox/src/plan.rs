@@ -132,6 +132,38 @@ pub struct Mount {
     pub recursive: bool,
     /// A target that does not exist is made; else such a mount is left out.
     pub make_target: bool,
+    /// How mounts made below the source or below the target are seen on the other side.
+    #[serde(skip_serializing_if = "Propagation::is_private")]
+    pub propagation: Propagation,
+}
+
+/// Propagation of mounts between the host and the pod (mount_namespaces(7), Shared subtrees).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Propagation {
+    /// Neither side sees what the other mounts.
+    #[default]
+    Private,
+    /// The pod sees what the host mounts.
+    Slave,
+    /// Each sees what the other mounts.
+    Shared,
+}
+
+impl Propagation {
+    fn is_private(&self) -> bool {
+        *self == Self::Private
+    }
+
+    /// The propagation of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "private" => Some(Self::Private),
+            "slave" => Some(Self::Slave),
+            "shared" => Some(Self::Shared),
+            _ => None,
+        }
+    }
 }
 
 /// Where a mount's content comes from.

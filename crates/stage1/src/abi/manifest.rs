@@ -124,6 +124,7 @@ pub struct Volume {
     pub source: String,
     pub read_only: Option<bool>,
     pub recursive: Option<bool>,
+    pub propagation: Option<String>,
     pub mode: Option<String>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,

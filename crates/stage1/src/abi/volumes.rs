@@ -2,9 +2,10 @@
 
 use super::manifest::Volume;
 use super::pod::{Pod, PodApp};
-use sandbox::plan::{EmptyVolume, Mount, Source};
+use sandbox::plan::{EmptyVolume, Mount, Propagation, Source};
 use sandbox::tree::Root;
 use sandbox::{Failure, Result};
+use std::path::Path;
 
 /// The mounts of all apps, in the order of the apps, the empty volumes behind them, and warnings.
 #[derive(Debug, Default)]
@@ -96,6 +97,7 @@ impl Volumes {
             read_only,
             recursive: volume.recursive.unwrap_or(true),
             make_target: true,
+            propagation: propagation(volume)?.unwrap_or_default(),
         })
     }
 
@@ -113,6 +115,24 @@ impl Volumes {
         self.empty.push(EmptyVolume { name: volume.name.clone(), mode, uid, gid, copy_from });
         Ok(())
     }
+}
+
+/// The propagation that a volume asks for, our own extension of appc: a field `propagation` that others ignore.
+pub fn propagation(volume: &Volume) -> Result<Option<Propagation>> {
+    let Some(name) = &volume.propagation else { return Ok(None) };
+    let failed = |reason: String| Failure::new(reason).of(format!("volume \"{}\"", volume.name));
+    let propagation = Propagation::parse(name).ok_or_else(|| failed(format!("unknown propagation \"{name}\"")))?;
+    if volume.kind != "host" {
+        return Err(failed("propagation is for host volumes only".to_owned()));
+    }
+    if propagation == Propagation::Shared && !sandbox::mountinfo::is_shared(Path::new(&volume.source))? {
+        return Err(failed(format!(
+            "{0} does not lie on a shared mount, so nothing can propagate from the pod (try: mount --bind {0} {0} && mount \
+             --make-shared {0})",
+            volume.source
+        )));
+    }
+    Ok(Some(propagation))
 }
 
 /// Whether two texts mean the same path, slashes apart.

@@ -3,9 +3,10 @@
 use crate::abi::manifest::Volume;
 use crate::abi::options::{FileMode, RunOptions};
 use crate::abi::pod::{Pod, PodApp};
+use crate::abi::volumes;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use sandbox::mounts::{attach, attach_root, clone_tree, filesystem, make_read_only};
-use sandbox::plan::{Allow, EmptyVolume};
+use sandbox::mounts::{attach, attach_root, clone_tree, filesystem, make_read_only, set_propagation};
+use sandbox::plan::{Allow, EmptyVolume, Propagation};
 use sandbox::tree::{Make, Root, is_directory};
 use sandbox::{Context, Failure, Result, sys};
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,6 +19,15 @@ pub struct VolumeMount {
     pub target: String,
     pub read_only: bool,
     pub recursive: bool,
+    /// None: a source that is a mount of its own propagates both ways, as the reference has it.
+    pub propagation: Option<Propagation>,
+}
+
+impl VolumeMount {
+    /// The mount of `source` alone, writable.
+    fn new(source: impl Into<PathBuf>, target: &str) -> Self {
+        Self { source: source.into(), target: target.to_owned(), read_only: false, recursive: false, propagation: None }
+    }
 }
 
 /// What the app's volumes come to.
@@ -82,6 +92,7 @@ impl Mounts {
             target: target.to_owned(),
             read_only: volume.read_only.unwrap_or(read_only),
             recursive: volume.recursive.unwrap_or(false),
+            propagation: volumes::propagation(volume)?,
         });
         Ok(())
     }
@@ -95,18 +106,18 @@ pub fn perform(path: &Path, volumes: &[VolumeMount], options: &RunOptions, stage
     let root = attach_root(path, true)?;
     for tree in ["/dev", "/proc", "/sys"] {
         make_shared(Path::new(tree))?;
-        bind(&root, Path::new(tree), tree, true, false)?;
+        bind(&root, &VolumeMount { recursive: true, ..VolumeMount::new(tree, tree) })?;
     }
     let tmp = filesystem("tmpfs", &[("mode", "01777")], Allow::Executables, false)?;
     attach(&tmp, &root.ensure("/tmp", Make::Directory)?)?;
     for volume in volumes {
-        if is_mount_point(&volume.source) {
+        if volume.propagation.is_none() {
             make_shared(&volume.source)?;
         }
-        bind(&root, &volume.source, &volume.target, volume.recursive, volume.read_only)?;
+        bind(&root, volume)?;
     }
     match options.resolv_conf {
-        FileMode::Host => bind(&root, Path::new("/etc/resolv.conf"), "/etc/resolv.conf", false, true)?,
+        FileMode::Host => bind(&root, &read_only("/etc/resolv.conf", "/etc/resolv.conf"))?,
         FileMode::Stage0 => {
             let text = Root::open_at(stage1)?.read("etc/rkt-resolv.conf", 1 << 20)?.unwrap_or_default();
             root.write("etc/resolv.conf", &text, 0o644)?;
@@ -114,8 +125,8 @@ pub fn perform(path: &Path, volumes: &[VolumeMount], options: &RunOptions, stage
         FileMode::Default | FileMode::Nothing => {}
     }
     match options.hosts {
-        FileMode::Host => bind(&root, Path::new("/etc/hosts"), "/etc/hosts", false, true)?,
-        FileMode::Stage0 => bind(&root, &stage1.join("etc/rkt-hosts"), "/etc/hosts", false, true)?,
+        FileMode::Host => bind(&root, &read_only("/etc/hosts", "/etc/hosts"))?,
+        FileMode::Stage0 => bind(&root, &read_only(stage1.join("etc/rkt-hosts"), "/etc/hosts"))?,
         FileMode::Default if !root.exists("etc/hosts") => {
             root.write("etc/hosts", b"127.0.0.1 localhost localdomain\n", 0o644)?;
         }
@@ -124,10 +135,17 @@ pub fn perform(path: &Path, volumes: &[VolumeMount], options: &RunOptions, stage
     Ok(root)
 }
 
-fn bind(root: &Root, source: &Path, target: &str, recursive: bool, read_only: bool) -> Result<()> {
-    let tree = clone_tree(CWD, source, recursive)?;
-    if read_only {
-        make_read_only(&tree, recursive)?;
+fn read_only(source: impl Into<PathBuf>, target: &str) -> VolumeMount {
+    VolumeMount { read_only: true, ..VolumeMount::new(source, target) }
+}
+
+fn bind(root: &Root, VolumeMount { source, target, read_only, recursive, propagation }: &VolumeMount) -> Result<()> {
+    let tree = clone_tree(CWD, source, *recursive)?;
+    if let Some(propagation) = propagation {
+        set_propagation(&tree, *propagation)?;
+    }
+    if *read_only {
+        make_read_only(&tree, *recursive)?;
     }
     let make = if is_directory(&tree) { Make::Directory } else { Make::File };
     let existed = root.exists(target);

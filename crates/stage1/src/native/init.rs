@@ -8,6 +8,7 @@ mod surroundings;
 mod token;
 
 use super::console::{Console, Lines};
+use super::outside::Outside;
 use end::{pod_status, recorded_status};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use sandbox::cgroup::Entry;
@@ -18,7 +19,6 @@ use sandbox::sys::{self, Ended};
 use sandbox::tree::Root;
 use sandbox::{Context, Failure, Result};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 pub use streams::open_terminal;
 use supervised::{Phase, Supervised};
@@ -49,7 +49,7 @@ const CONSOLE_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Setup<'a> {
     /// Its apps are taken out of it.
     pub plan: &'a mut Plan,
-    pub directory: &'a Path,
+    pub outside: Outside,
     pub inherited: &'a Inherited,
     /// The pod's own cgroups; pid 1 was born in that of version 2.
     pub cgroups: &'a Entry,
@@ -101,7 +101,7 @@ impl<'a> Init<'a> {
         setup.inherited.raise_descriptor_limit();
         let signals = sys::SignalSet::of(&handled).descriptor().context(|| "watch signals")?;
         let events = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "watch events")?;
-        let (stage1, apps) = surroundings::make(setup.plan, setup.directory, setup.cgroups)?;
+        let (stage1, apps) = surroundings::make(setup.plan, setup.outside, setup.cgroups)?;
         let Setup { plan, inherited, channel, console, .. } = setup;
         let mut init = Self {
             plan,

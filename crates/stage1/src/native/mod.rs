@@ -11,6 +11,7 @@ mod enter;
 mod gc;
 mod init;
 mod outer;
+mod outside;
 mod run;
 mod state;
 mod stop;

@@ -3,6 +3,7 @@
 use super::console::Console;
 use super::decide::{Facts, decide};
 use super::init::{self, PASSED_SIGNALS, STOP_SIGNALS, Setup, word};
+use super::outside::Outside;
 use super::{outer, state};
 use crate::abi::options::{FileMode, RunOptions};
 use crate::abi::pod::{self, Pod};
@@ -100,6 +101,8 @@ fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<o
     if plan.namespaces.network == Network::Loopback {
         flags |= libc::CLONE_NEWNET;
     }
+    inherited.raise_descriptor_limit();
+    let outside = Outside::take(plan, directory)?;
     let places = plan.cgroups.hierarchies.iter();
     let cgroups = Entry::open(places.map(|place| (place.supervisor.as_path(), place.unified)))?;
     let child = match sys::fork_into(flags as u64, cgroups.birthplace()).context(|| "make the pod's namespaces")? {
@@ -107,18 +110,11 @@ fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<o
             // A parent that ended before this line is noticed by its closed channel.
             let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
             drop((ours, signals));
-            sys::exit_now(init::main(Setup {
-                plan,
-                directory,
-                inherited,
-                cgroups: &cgroups,
-                channel: theirs,
-                console,
-            }));
+            sys::exit_now(init::main(Setup { plan, outside, inherited, cgroups: &cgroups, channel: theirs, console }));
         }
         Fork::Parent(child) => child,
     };
-    drop((theirs, console, cgroups));
+    drop((theirs, console, cgroups, outside));
     let begun =
         pod::write_file(directory, state::PID, format!("{}\n", child.pid).as_bytes(), 0o644).and_then(|()| match ours
             .send(word::GO, None)

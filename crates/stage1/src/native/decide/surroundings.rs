@@ -2,7 +2,7 @@
 
 use super::names::{FALLBACK, STAGE0_HOSTS, STAGE0_RESOLV};
 use crate::abi::options::{FileMode, RunOptions};
-use sandbox::plan::{Allow, Mount, Source};
+use sandbox::plan::{Allow, Mount, Propagation, Source};
 use sandbox::tree::Root;
 use std::path::Path;
 
@@ -25,7 +25,14 @@ const HIDDEN: [&str; 11] = [
 ];
 
 fn mount(target: &str, source: Source) -> Mount {
-    Mount { target: target.to_owned(), source, read_only: false, recursive: false, make_target: true }
+    Mount {
+        target: target.to_owned(),
+        source,
+        read_only: false,
+        recursive: false,
+        make_target: true,
+        propagation: Propagation::Private,
+    }
 }
 
 fn filesystem(target: &str, kind: &'static str, options: &[(&'static str, &'static str)], allow: Allow) -> Mount {

@@ -6,9 +6,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 use sandbox::plan::{Stdio, User};
 use sandbox::{Context, Result};
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 
 /// The names of the output streams, as logs say them.
 const NAMES: [&str; 2] = ["stdout", "stderr"];
@@ -105,13 +103,4 @@ pub fn open_terminal(multiplexer: &str) -> Result<(OwnedFd, OwnedFd)> {
     // Not by its path, which apps could have changed.
     let follower = rustix::pty::ioctl_tiocgptpeer(&leader, flags).context(failed)?;
     Ok((leader, follower))
-}
-
-/// The log of an app, in the pod directory.
-pub fn open_log(directory: &Path, app: &str) -> Result<File> {
-    let path = directory.join("logs").join(format!("{app}.log"));
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open(&path, flags, Mode::from_raw_mode(0o640))
-        .map(File::from)
-        .context(|| format!("open {}", path.display()))
 }

@@ -2,6 +2,7 @@
 
 use super::super::app::{Launch, Report, become_app, become_handler, new_session};
 use super::super::console::{Console, Lines};
+use super::super::outside::AppOutside;
 use super::super::state::{MOUNT_NAMESPACES, open_proc};
 use super::streams;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -49,8 +50,9 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// An app that waits. `taken` holds the host's trees that are mounted there.
-    pub fn new(number: usize, app: App, log: Option<File>, cgroups: Entry, taken: Vec<Option<OwnedFd>>) -> Self {
+    /// An app that waits.
+    pub fn new(number: usize, app: App, outside: AppOutside) -> Self {
+        let AppOutside { cgroups, log, taken } = outside;
         Self {
             number,
             app,
