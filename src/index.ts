@@ -35,8 +35,9 @@ export {
   manifestOfFile,
   renderImage,
   resolveStoredImage,
+  resolveStoredName,
 } from './image/index.ts'
 export {imagesInUse, PodContents, prepareLock, treesInUse} from './pod/index.ts'
-export type {ImageInfo, ImageKey, OciRecord} from './store/index.ts'
+export type {ImageInfo, ImageKey, NamedImage, OciRecord, StoredName} from './store/index.ts'
 export type {TreeId} from './treestore/index.ts'
 export {addKeys, locateKeys, openKeystore, openpgpKeys, openSigstoreKeystore, sigstoreKeys} from './trust/index.ts'

@@ -19,7 +19,7 @@ import {
   readManifestFile,
 } from '../pod/index.ts'
 import {selectStage1} from '../stage1/index.ts'
-import type {ImageKey} from '../store/index.ts'
+import type {NamedImage} from '../store/index.ts'
 import {appOverrides, imageFlags} from './_image-options.ts'
 import {environmentRequest, preparationFlags, pullFlags, pullPolicy, refusePrivateUsers, stage1Choice, stage1Flags} from './_pod-options.ts'
 
@@ -110,7 +110,7 @@ async function manifestSource(
   }
   const file = readManifestFile(path)
   return {
-    images: imagesOf(file.manifest, engine.store),
+    images: imagesOf(file.manifest, engine.store).map((key) => ({key})),
     manifest(found) {
       checkManifestFile(file.manifest, found)
       return file
@@ -128,13 +128,13 @@ async function findImages(
   flags: PodFlags,
   images: readonly PodImage[],
   {failure, progress}: FindOptions,
-): Promise<ImageKey[]> {
-  const {findImage} = await import('../image/index.ts')
-  const keys: ImageKey[] = []
+): Promise<NamedImage[]> {
+  const {findNamedImage} = await import('../image/index.ts')
+  const found: NamedImage[] = []
   for (const {flags: own, reference} of images) {
     try {
-      keys.push(
-        await findImage(engine, reference, {
+      found.push(
+        await findNamedImage(engine, reference, {
           dependencies: true,
           insecure: engine.options.insecure,
           progress,
@@ -148,7 +148,7 @@ async function findImages(
       throw failure === undefined ? cause : explain(failure, cause)
     }
   }
-  return keys
+  return found
 }
 
 /** The manifest of a pod of these images, as the words behind each change them. */

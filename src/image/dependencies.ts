@@ -1,6 +1,6 @@
 import {formatImageString, type Label} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import type {ImageKey} from '../store/index.ts'
+import type {ImageKey, NamedImage} from '../store/index.ts'
 import {renderList} from '../treestore/index.ts'
 import {type NameReference, nameReference} from './reference.ts'
 import type {Session} from './session.ts'
@@ -21,14 +21,14 @@ export async function findDependencies(session: Session, top: ImageKey): Promise
       const identity = JSON.stringify([imageName, reference.labels.map(pair).sort()])
       if (seen.has(identity)) continue
       seen.add(identity)
-      queue.push(await findDependency(nested, reference))
+      queue.push((await findDependency(nested, reference)).key)
     }
   }
   if (seen.size > 0) renderList(store, top)
 }
 
 /** Where nobody says that there is a newer one, the stored image serves, also with the policy update: bases may be local. */
-async function findDependency(session: Session, reference: NameReference): Promise<ImageKey> {
+async function findDependency(session: Session, reference: NameReference): Promise<NamedImage> {
   try {
     return await findName(session, reference)
   } catch (error) {

@@ -1,7 +1,8 @@
 import {RktError} from '../errors.ts'
 import {redactUrl} from '../http/index.ts'
-import type {ImageKey} from '../store/index.ts'
+import type {ImageKey, NamedImage} from '../store/index.ts'
 import {findDependencies} from './dependencies.ts'
+import {formatDistributionPoint} from './distribution.ts'
 import {notInStore} from './not-in-store.ts'
 import type {FindImageOptions, ImagePorts} from './ports.ts'
 import {type ImageReference, parseImageReference} from './reference.ts'
@@ -17,11 +18,16 @@ import {signatureUrlOf} from './transports/signature.ts'
  * the pull policy says, and verified unless the user said otherwise; with what it depends on and rendered, if that was asked for.
  */
 export async function findImage(ports: ImagePorts, reference: string, options: FindImageOptions): Promise<ImageKey> {
+  return (await findNamedImage(ports, reference, options)).key
+}
+
+/** The same, and by which of its sources it was asked for: one content may have several, and a name by each. */
+export async function findNamedImage(ports: ImagePorts, reference: string, options: FindImageOptions): Promise<NamedImage> {
   using session = new Session(ports, options)
-  const key = await findSingle(session, parseImageReference(reference))
-  if (options.dependencies) await withDependencies(session, key)
-  if (options.render) await renderAhead(ports, key)
-  return key
+  const image = await findSingle(session, parseImageReference(reference))
+  if (options.dependencies) await withDependencies(session, image.key)
+  if (options.render) await renderAhead(ports, image.key)
+  return image
 }
 
 /** An image that cannot be completed does not stay, unless it was there before. */
@@ -35,7 +41,7 @@ async function withDependencies(session: Session, key: ImageKey): Promise<void> 
 }
 
 /** Each kind of reference has its transport. */
-async function findSingle(session: Session, reference: ImageReference): Promise<ImageKey> {
+async function findSingle(session: Session, reference: ImageReference): Promise<NamedImage> {
   switch (reference.kind) {
     case 'hash':
       return findByHash(session, reference.text)
@@ -60,22 +66,23 @@ async function findSingle(session: Session, reference: ImageReference): Promise<
   }
 }
 
-function findByHash(session: Session, text: string): ImageKey {
+function findByHash(session: Session, text: string): NamedImage {
   const {store} = session.ports
   try {
     const key = store.resolveKey(text)
     session.say(`using image from the store with hash ${key}`)
     store.touch(key)
-    return key
+    return {key}
   } catch (cause) {
     if (!(cause instanceof RktError)) throw cause
     throw new RktError(cause.code, `could not resolve image ${JSON.stringify(text)}`, {cause, hint: cause.hint})
   }
 }
 
-async function findUrl(session: Session, {text, url}: ImageReference & {kind: 'url'}): Promise<ImageKey> {
+async function findUrl(session: Session, {text, url}: ImageReference & {kind: 'url'}): Promise<NamedImage> {
   const {pullPolicy} = session.options
-  const stored = pullPolicy === 'update' ? null : await storedRemote(session, text)
+  const source = {type: 'aci-archive', url: redactUrl(text)} as const
+  const stored = pullPolicy === 'update' ? null : await storedRemote(session, text, formatDistributionPoint(source))
   if (stored !== null) return stored
   const shown = JSON.stringify(redactUrl(text))
   const unvouched = () => session.ports.store.remote(text, {unvouched: true}) !== null
@@ -84,7 +91,7 @@ async function findUrl(session: Session, {text, url}: ImageReference & {kind: 'u
   return await fetchArchive(session, {
     latest: false,
     signatureUrl: signatureUrlOf(url),
-    source: {type: 'aci-archive', url: redactUrl(text)},
+    source,
     text,
     url,
   })

@@ -1,6 +1,6 @@
 import type {ImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import type {ImageKey} from '../store/index.ts'
+import type {NamedImage} from '../store/index.ts'
 import {type DistributionPoint, formatDistributionPoint} from './distribution.ts'
 import type {Session} from './session.ts'
 import {Verification} from './verification.ts'
@@ -29,12 +29,13 @@ export interface Archive {
 }
 
 /** Imports an archive. The image does not become visible before it is verified. */
-export async function importArchive(session: Session, archive: Archive): Promise<ImageKey> {
+export async function importArchive(session: Session, archive: Archive): Promise<NamedImage> {
   const {check, fd, latest, shown, signature, source} = archive
   const verification = signature === undefined ? undefined : await Verification.begin(session, fd, signature)
   let refusal: unknown
   try {
-    return await session.ports.store.importAci(fd, {
+    const point = formatDistributionPoint(source)
+    const stored = await session.ports.store.importAci(fd, {
       async accept(manifest, key) {
         if (!session.ports.store.has(key)) session.imported.add(key)
         try {
@@ -47,8 +48,9 @@ export async function importArchive(session: Session, archive: Archive): Promise
       },
       latest,
       origin: shown,
-      source: formatDistributionPoint(source),
+      source: point,
     })
+    return {key: stored, source: point}
   } catch (cause) {
     // a refusal names the image itself
     throw cause === refusal ? cause : new ImportError(shown, cause)

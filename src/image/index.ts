@@ -5,11 +5,11 @@
  */
 export {type BuildOptions, buildImage} from './build-image.ts'
 export {type DistributionPoint, formatDistributionPoint, parseDistributionPoint} from './distribution.ts'
-export {findImage} from './find-image.ts'
+export {findImage, findNamedImage} from './find-image.ts'
 export {ImportError} from './import-archive.ts'
 export {type PackOptions, packAci, writeAci} from './pack-aci.ts'
 export type {FindImageOptions, ImagePorts, PullPolicy} from './ports.ts'
 export type {ProgressOutput} from './progress.ts'
 export {type ImageReference, parseImageReference} from './reference.ts'
 export {type CopyOptions, type ExportOptions, exportImage, extractImage, manifestOfFile, renderImage} from './stored-copies.ts'
-export {resolveStoredImage} from './stored-image.ts'
+export {resolveStoredImage, resolveStoredName} from './stored-image.ts'

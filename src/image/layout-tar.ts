@@ -6,7 +6,7 @@ import type {Pack} from 'tar-stream'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
 import type {Digest} from '../oci/index.ts'
-import type {ImageKey, Store} from '../store/index.ts'
+import type {NamedImage, Store} from '../store/index.ts'
 import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
 
 /**
@@ -14,7 +14,7 @@ import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
  * each verified while it is copied. The same image gives the same bytes. An index that it was chosen from names images that the store
  * does not have, and is left out.
  */
-export async function writeLayoutTar(store: Store, key: ImageKey): Promise<(fd: number) => Promise<void>> {
+export async function writeLayoutTar(store: Store, {key, source}: NamedImage): Promise<(fd: number) => Promise<void>> {
   const record = store.oci(key)
   if (record === null) {
     throw new RktError('RKT_IMAGE_KIND', `image ${key} is an archive of appc, which has no layers of OCI's format`, {
@@ -22,7 +22,7 @@ export async function writeLayoutTar(store: Store, key: ImageKey): Promise<(fd: 
     })
   }
   const {pack: openPack} = await import('tar-stream')
-  const {host, repository, tag} = record.identity
+  const {host, repository, tag} = store.identity(key, source)
   const layers = new Map(record.layers.map(({digest}) => [digest, digest]))
   const index = {
     schemaVersion: 2,

@@ -49,7 +49,7 @@ function aTree() {
       const fd = openSync(output, 'r')
       const key = await store.importAci(fd, {latest: false, source: output})
       closeSync(fd)
-      await extractImage({store, treestore: openTreestore(store.casDir, store)}, key, join(dir, 'back'), {
+      await extractImage({store, treestore: openTreestore(store.casDir, store)}, {key}, join(dir, 'back'), {
         overwrite: true,
         rootfsOnly: true,
       })

@@ -6,7 +6,7 @@ import {pipeline} from 'node:stream/promises'
 import {encodeImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {FileLock, native, unwrap} from '../native/index.ts'
-import type {ImageKey} from '../store/index.ts'
+import type {NamedImage} from '../store/index.ts'
 import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputDirectory, writeOutputFile} from './output.ts'
 import type {ImagePorts} from './ports.ts'
@@ -26,15 +26,16 @@ export interface ExportOptions {
 type StorePorts = Pick<ImagePorts, 'store' | 'treestore'>
 
 /** Writes an image as a file: an archive as it is stored, uncompressed; an image of OCI's format as a layout, or flattened. */
-export async function exportImage({store, treestore}: StorePorts, key: ImageKey, path: string, options: ExportOptions): Promise<void> {
+export async function exportImage({store, treestore}: StorePorts, image: NamedImage, path: string, options: ExportOptions): Promise<void> {
+  const {key} = image
   using _lock = await store.lock(key, 'shared')
   const isOci = store.oci(key) !== null
   if (options.format === 'oci') {
     const {writeLayoutTar} = await import('./layout-tar.ts')
-    const layout = await writeLayoutTar(store, key)
+    const layout = await writeLayoutTar(store, image)
     await writeOutputFile(path, options.overwrite, layout)
   } else if (isOci) {
-    await writeOutputFile(path, options.overwrite, (fd) => packFlattened({store, treestore}, key, fd))
+    await writeOutputFile(path, options.overwrite, (fd) => packFlattened({store, treestore}, image, fd))
   } else {
     await writeOutputFile(path, options.overwrite, async (fd) => {
       const source = openSync(store.blobPath(key), 'r')
@@ -49,14 +50,14 @@ export async function exportImage({store, treestore}: StorePorts, key: ImageKey,
 }
 
 /** An archive of the image as apps see it, with its appc view as the manifest. Each file keeps its time. */
-async function packFlattened({store, treestore}: StorePorts, key: ImageKey, fd: number): Promise<void> {
+async function packFlattened({store, treestore}: StorePorts, image: NamedImage, fd: number): Promise<void> {
   const {packAci} = await import('./pack-aci.ts')
   const scratch = join(store.tmpDir(), `export-${randomUUID()}`)
   mkdirSync(scratch, 0o700)
   try {
     // who sweeps the directory leaves what somebody holds
     using _lock = FileLock.tryAcquire(scratch, 'exclusive')
-    const {manifest} = await layOut({store, treestore}, key, scratch, false)
+    const {manifest} = await layOut({store, treestore}, image, scratch, false)
     await packAci({compress: false, manifest, rootfs: join(scratch, 'rootfs')}, fd)
   } finally {
     unwrap(await native().removeTree(scratch))
@@ -64,27 +65,39 @@ async function packFlattened({store, treestore}: StorePorts, key: ImageKey, fd: 
 }
 
 /** Flattens an image of OCI's format into a directory, as `rootfs` in it, or as all of it. */
-async function layOut({store, treestore}: StorePorts, key: ImageKey, directory: string, rootfsOnly: boolean): Promise<{manifest: string}> {
+async function layOut(
+  {store, treestore}: StorePorts,
+  {key, source}: NamedImage,
+  directory: string,
+  rootfsOnly: boolean,
+): Promise<{manifest: string}> {
   const rootfs = rootfsOnly ? directory : join(directory, 'rootfs')
   mkdirSync(rootfs)
   chmodSync(rootfs, 0o755)
   await treestore.renderInto(key, rootfs)
-  return {manifest: encodeImageManifest(store.ociDocuments(key).view)}
+  return {manifest: encodeImageManifest(store.ociDocuments(key, source).view)}
 }
 
-async function copyFlattened(ports: StorePorts, key: ImageKey, directory: string, {rootfsOnly}: CopyOptions, mode: number): Promise<void> {
+async function copyFlattened(
+  ports: StorePorts,
+  image: NamedImage,
+  directory: string,
+  {rootfsOnly}: CopyOptions,
+  mode: number,
+): Promise<void> {
   if (!rootfsOnly) mkdirSync(directory)
-  const {manifest} = await layOut(ports, key, directory, rootfsOnly)
+  const {manifest} = await layOut(ports, image, directory, rootfsOnly)
   if (rootfsOnly) return
   writeFileSync(join(directory, 'manifest'), manifest)
   chmodSync(join(directory, 'manifest'), mode)
 }
 
 /** Unpacks the image alone, without what it depends on. */
-export async function extractImage({store, treestore}: StorePorts, key: ImageKey, path: string, options: CopyOptions): Promise<void> {
+export async function extractImage({store, treestore}: StorePorts, image: NamedImage, path: string, options: CopyOptions): Promise<void> {
+  const {key} = image
   using _lock = await store.lock(key, 'shared')
   await writeOutputDirectory(path, options.overwrite, async (directory) => {
-    if (store.oci(key) !== null) await copyFlattened({store, treestore}, key, directory, options, 0o644)
+    if (store.oci(key) !== null) await copyFlattened({store, treestore}, image, directory, options, 0o644)
     else unwrap(await native().extractAci(store.blobPath(key), store.digest(key), directory, options.rootfsOnly))
   })
   store.touch(key)
@@ -96,14 +109,15 @@ export async function extractImage({store, treestore}: StorePorts, key: ImageKey
  */
 export async function renderImage(
   {diagnostics, store, treestore}: Omit<ImagePorts, 'config'>,
-  key: ImageKey,
+  image: NamedImage,
   path: string,
   options: CopyOptions,
 ): Promise<void> {
+  const {key} = image
   const {overwrite, rootfsOnly} = options
   await writeOutputDirectory(path, overwrite, async (directory) => {
     if (store.oci(key) !== null) {
-      await copyFlattened({store, treestore}, key, directory, options, 0o700)
+      await copyFlattened({store, treestore}, image, directory, options, 0o700)
       return
     }
     const id = treestore.idOf(key)

@@ -4,7 +4,7 @@ import {encodeImageManifest, encodePodManifest, type ImageManifest, type PodMani
 import {RktError} from '../errors.ts'
 import {native, unwrap} from '../native/index.ts'
 import {checkPropagation} from '../stage1/index.ts'
-import type {ImageKey} from '../store/index.ts'
+import type {ImageKey, NamedImage} from '../store/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import type {PodEngine} from './engine-slice.ts'
 import {makeDirectories, makeDirectory, writeNew} from './files.ts'
@@ -29,7 +29,7 @@ export interface PrepareRequest {
   readonly stage1: ImageKey
   readonly overlay: boolean
   /** The images of the pod, in the order of its apps. */
-  readonly images: readonly ImageKey[]
+  readonly images: readonly NamedImage[]
   /** Makes the pod manifest of the images. */
   readonly manifest: (images: readonly FoundImage[]) => ManifestSource
   /** Called with the UUID before anything else happens to the pod. */
@@ -52,11 +52,11 @@ export async function preparePod(
   using _lock = await prepareLock(engine.dataDir, 'shared')
   const {debug} = engine.diagnostics
   debug('stage0', 'Preparing stage1')
-  const stage1 = await renderedImage(engine, request.stage1)
+  const stage1 = await renderedImage(engine, {key: request.stage1})
   const images: ReadyImage[] = []
-  for (const key of request.images) {
-    debug('stage0', `Loading image ${key}`)
-    images.push(request.overlay ? await renderedImage(engine, key) : await storedImage(engine, key))
+  for (const image of request.images) {
+    debug('stage0', `Loading image ${image.key}`)
+    images.push(request.overlay ? await renderedImage(engine, image) : await storedImage(engine, image))
   }
   const source = request.manifest(images)
   if (source.manifest.apps.length === 0) throw new RktError('RKT_POD_MANIFEST', 'pod must contain at least one application')
@@ -126,15 +126,19 @@ export async function orRemoved<T>(engine: Pick<PodEngine, 'diagnostics'>, pod: 
 }
 
 /** An image with its tree in the treestore, whose manifest was taken from the hashed blob. */
-async function renderedImage({treestore}: PodEngine, key: ImageKey): Promise<ReadyImage & {readonly tree: TreeId}> {
+async function renderedImage(engine: PodEngine, image: NamedImage): Promise<ReadyImage & {readonly tree: TreeId}> {
+  const {store, treestore} = engine
+  const {key} = image
   const tree = await treestore.render(key)
+  // what an image of OCI's format is called depends on who asks
+  if (store.oci(key) !== null) return {...(await storedImage(engine, image)), tree}
   const {bytes, manifest} = readManifest(treestore.manifestPath(tree))
   return {bytes, key, manifest, tree}
 }
 
 /** An image that is rendered into the pod itself; its manifest comes from the hashed blob as well. */
-async function storedImage({store}: PodEngine, key: ImageKey): Promise<ReadyImage> {
-  const manifest = parseImageManifest(await store.verifiedManifest(key), `the manifest of image ${key}`)
+async function storedImage({store}: PodEngine, {key, source}: NamedImage): Promise<ReadyImage> {
+  const manifest = parseImageManifest(await store.verifiedManifest(key, source), `the manifest of image ${key}`)
   return {bytes: Buffer.from(encodeImageManifest(manifest)), key, manifest}
 }
 

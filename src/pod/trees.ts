@@ -1,6 +1,7 @@
 import {type ImageKey, isImageKey} from '../store/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import {PodContents} from './contents.ts'
+import type {PodEngine} from './engine-slice.ts'
 import type {Pods} from './pods.ts'
 import {nameableDirectories} from './state.ts'
 import type {PodUuid} from './uuid.ts'
@@ -26,21 +27,42 @@ export function treesInUse(pods: Pods, note: (line: string) => void): ReadonlyMa
   return trees
 }
 
-/** The images of the apps of running pods, with those pods. A pod whose manifest cannot be read runs none that we know. */
-export function imagesInUse(pods: Pods): ReadonlyMap<ImageKey, readonly PodUuid[]> {
+/**
+ * The images that running pods use, with those pods: of their apps, all that these depend on, and of their stage1. A pod whose manifest
+ * cannot be read runs none that we know.
+ */
+export function imagesInUse({pods, treestore}: Pick<PodEngine, 'pods' | 'treestore'>): ReadonlyMap<ImageKey, readonly PodUuid[]> {
   const images = new Map<ImageKey, PodUuid[]>()
   for (const pod of pods.list(['run'])) {
     if (pod.state !== 'running') continue
-    try {
-      for (const {image} of new PodContents(pod).manifest().apps) {
-        const key = image.id?.slice(0, keyLength)
-        if (key !== undefined && isImageKey(key)) add(images, key, pod.uuid)
-      }
-    } catch {
-      // It is being set up or removed; its trees are protected by the prepare lock.
+    const contents = new PodContents(pod)
+    for (const key of [...appImages(contents), ...stage1Images(contents, treestore)]) {
+      for (const needed of treestore.imagesOf(key)) add(images, needed, pod.uuid)
     }
   }
   return images
+}
+
+function appImages(contents: PodContents): ImageKey[] {
+  try {
+    return contents.manifest().apps.flatMap(({image}) => {
+      const key = image.id?.slice(0, keyLength)
+      return key !== undefined && isImageKey(key) ? [key] : []
+    })
+  } catch {
+    // It is being set up or removed; its trees are protected by the prepare lock.
+    return []
+  }
+}
+
+function stage1Images(contents: PodContents, treestore: PodEngine['treestore']): ImageKey[] {
+  try {
+    const key = treestore.imageOf(contents.stage1TreeId())
+    return key === null ? [] : [key]
+  } catch {
+    // only root reaches into trees
+    return []
+  }
 }
 
 function add<Thing>(map: Map<Thing, PodUuid[]>, thing: Thing, pod: PodUuid): void {

@@ -7,6 +7,7 @@ import {type ImageKey, isImageKey} from './image-key.ts'
 import {placeName} from './import-image.ts'
 import type {Layout} from './layout.ts'
 import {lockStore} from './locks.ts'
+import type {StoredName} from './names.ts'
 import {encodeSidecar, type Sidecar} from './sidecar.ts'
 
 /** Whether this is the store of an rkt 1.x: blobs, and no sidecars. */
@@ -46,23 +47,20 @@ function keysOf(layout: Layout): ImageKey[] {
 function adoptImage(layout: Layout, key: ImageKey, staging: string): void {
   const blob = statSync(layout.blobOf(key), {throwIfNoEntry: false})
   if (blob === undefined) return
-  let described: Pick<Sidecar, 'labels' | 'name'>
+  let described: Pick<StoredName, 'labels' | 'name'>
   try {
     const {labels, name} = lenientImageManifest(readFileSync(layout.manifestOf(key), 'utf8'))
-    described = {labels: labels as Sidecar['labels'], name}
+    described = {labels: labels as StoredName['labels'], name}
   } catch {
     // a manifest that nobody can read names no image; its blob stays where it is
     return
   }
   placeName(layout, described.name, key)
   const sidecar: Sidecar = {
-    ...described,
     id: key,
-    importTime: blob.mtime,
-    latest: false,
+    names: [{...described, importTime: blob.mtime, latest: false, source: ''}],
     sha512: key.slice('sha512-'.length),
     size: blob.size,
-    source: '',
   }
   const path = join(staging, `${key}.json`)
   writeFileSync(path, encodeSidecar(sidecar), {flush: true, mode: FILE_MODE})

@@ -11,11 +11,12 @@ import {generationOf} from './generation.ts'
 import {type ImageKey, isImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
 import {LOCK_TIMEOUT_MS} from './locks.ts'
+import {decodeNames, encodeName, type StoredNames} from './names.ts'
 import {allRemotes} from './remote.ts'
 import {readSidecar, readTreeSize} from './sidecar.ts'
 
 /** Of our schema; rkt 1.x counted to 7 in another file. */
-const VERSION = 8
+const VERSION = 9
 
 const SCHEMA = `
   CREATE TABLE version (version INTEGER NOT NULL);
@@ -24,8 +25,7 @@ const SCHEMA = `
     cachemaxage INTEGER NOT NULL, downloadtime TEXT NOT NULL);
   CREATE UNIQUE INDEX aciurlidx ON remote (aciurl);
   CREATE TABLE aciinfo (blobkey TEXT NOT NULL, name TEXT NOT NULL, importtime TEXT NOT NULL, lastused TEXT NOT NULL,
-    latest INTEGER NOT NULL, size INTEGER NOT NULL DEFAULT 0, treestoresize INTEGER NOT NULL DEFAULT 0, labels TEXT NOT NULL,
-    source TEXT NOT NULL);
+    latest INTEGER NOT NULL, size INTEGER NOT NULL DEFAULT 0, treestoresize INTEGER NOT NULL DEFAULT 0, names TEXT NOT NULL);
   CREATE UNIQUE INDEX blobkeyidx ON aciinfo (blobkey);
   CREATE INDEX nameidx ON aciinfo (name);
 `
@@ -33,13 +33,9 @@ const SCHEMA = `
 /** A row of `aciinfo` as the index has it. */
 export interface IndexedImage {
   readonly key: ImageKey
-  readonly name: string
-  readonly labels: string
-  readonly importTime: string
-  readonly latest: boolean
+  readonly names: StoredNames
   readonly size: number
   readonly treeSize: number
-  readonly source: string
 }
 
 /** All images by import time, out of the index, which is brought up to date first if it can be written. */
@@ -132,9 +128,11 @@ function addImage(database: Database, layout: Layout, file: string): void {
   if (!isImageKey(key)) return
   const sidecar = readSidecar(layout, key)
   if (sidecar === null) return
-  const {importTime, labels, latest, name, size, source} = sidecar
+  const {names, size} = sidecar
+  const [{importTime, latest, name}] = names
   const at = importTime.toISOString()
-  database.run('INSERT INTO aciinfo VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)', [
+  const all = JSON.stringify(names.map(encodeName))
+  database.run('INSERT INTO aciinfo VALUES (?, ?, ?, ?, ?, ?, ?, ?)', [
     key,
     name,
     at,
@@ -142,31 +140,19 @@ function addImage(database: Database, layout: Layout, file: string): void {
     latest ? 1 : 0,
     size,
     readTreeSize(layout, key),
-    JSON.stringify(labels),
-    source,
+    all,
   ])
 }
 
 function query(database: Database): IndexedImage[] {
-  const statement = database.prepare(
-    'SELECT blobkey, name, labels, importtime, latest, size, treestoresize, source FROM aciinfo ORDER BY importtime, blobkey',
-  )
+  const statement = database.prepare('SELECT blobkey, names, size, treestoresize FROM aciinfo ORDER BY importtime, blobkey')
   const images: IndexedImage[] = []
   try {
     while (statement.step()) {
       const row = statement.getAsObject()
       const key = String(row.blobkey)
       if (!isImageKey(key)) continue
-      images.push({
-        importTime: String(row.importtime),
-        key,
-        labels: String(row.labels),
-        latest: row.latest === 1,
-        name: String(row.name),
-        size: Number(row.size),
-        source: String(row.source),
-        treeSize: Number(row.treestoresize),
-      })
+      images.push({key, names: decodeNames(JSON.parse(String(row.names))), size: Number(row.size), treeSize: Number(row.treestoresize)})
     }
   } finally {
     statement.free()

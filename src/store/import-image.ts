@@ -9,7 +9,8 @@ import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import type {Layout} from './layout.ts'
 import {lockImage} from './locks.ts'
-import {encodeSidecar, readSidecar} from './sidecar.ts'
+import {withName} from './names.ts'
+import {encodeSidecar, readSidecarIfSound} from './sidecar.ts'
 import {vouch} from './vouchers.ts'
 
 export interface ImportOptions {
@@ -26,7 +27,8 @@ export interface ImportOptions {
 /**
  * Reads an image archive from a descriptor into the store and answers its key. The image becomes visible by the rename of its
  * sidecar, the last step, when all else is on the disk; a process killed before leaves files that nobody sees, and that the next
- * import of the same image takes over. Importing an image again resets import time, latest flag and tree size.
+ * import of the same image takes over. Importing an image again adds a name, or renews the one of the same source, and resets the tree
+ * size.
  */
 export async function importImage(
   layout: Layout,
@@ -39,7 +41,7 @@ export async function importImage(
     const key = keyOfDigest(ingested.sha512)
     await accept?.(manifest, key)
     using _lock = await lockImage(layout, key, 'exclusive')
-    const isNew = readSidecar(layout, key) === null
+    const old = readSidecarIfSound(layout, key)
     try {
       placeBlob(layout, key, ingested)
       placeManifest(layout, key, manifest)
@@ -47,12 +49,13 @@ export async function importImage(
       removeFile(layout.treesizeOf(key))
       const {name, labels = []} = manifest
       const {sha512, size} = ingested
-      const sidecar = {id: key, importTime: new Date(), labels, latest, name, sha512, size, source}
-      await vouch(layout, key, sidecar)
+      const added = {importTime: new Date(), labels, latest, name, source}
+      await vouch(layout, key, added)
+      const sidecar = {id: key, names: withName(old?.names ?? [], added), sha512, size}
       replaceFile(layout.sidecarOf(key), encodeSidecar(sidecar), layout.tmp)
       bumpGeneration(layout)
     } catch (error) {
-      if (isNew && !existsSync(layout.sidecarOf(key))) forget(layout, manifest.name, key)
+      if (old === null && !existsSync(layout.sidecarOf(key))) forget(layout, manifest.name, key)
       throw error
     }
     return key

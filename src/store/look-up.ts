@@ -4,8 +4,9 @@ import {RktError} from '../errors.ts'
 import {namesIn} from './files.ts'
 import {type ImageKey, isImageKey, keyPrefix, looksLikeDigest} from './image-key.ts'
 import type {Layout} from './layout.ts'
+import type {StoredName} from './names.ts'
 import {keysOfDigest} from './oci-digests.ts'
-import {readSidecar, type Sidecar} from './sidecar.ts'
+import {readSidecar} from './sidecar.ts'
 import {needsVouchers, readVoucher} from './vouchers.ts'
 
 /** The one image whose key or OCI digest begins with `text` (`sha512-` or `sha256:`, and at least two digits). */
@@ -37,19 +38,25 @@ function keysWithPrefix(layout: Layout, prefix: string): ImageKey[] {
   return keys.filter(isImageKey).filter((key) => readSidecar(layout, key) !== null)
 }
 
+/** An image, and by which of its sources it was found. */
+export interface NamedImage {
+  readonly key: ImageKey
+  /** Undefined where nobody said a name: the newest counts. */
+  readonly source?: string | undefined
+}
+
 /**
  * The image of that name that carries every label; see `preferred` for which of several. Where others than root write the store,
  * root goes by its own word on an image, or by theirs if `unvouched`.
  */
-export function findByName(layout: Layout, name: string, labels: readonly Label[], {unvouched = false} = {}): ImageKey {
+export function findByName(layout: Layout, name: string, labels: readonly Label[], {unvouched = false} = {}): NamedImage {
   const ownWord = !unvouched && needsVouchers(layout)
   const matching = namesIn(layout.nameDirOf(name))
     .filter(isImageKey)
-    .map((key) => withOwnWord(layout, readSidecar(layout, key), ownWord))
-    .filter((sidecar) => sidecar !== null)
-    .filter((sidecar) => sidecar.name === name && labels.every((label) => labelValue(sidecar.labels, label.name) === label.value))
+    .flatMap((key) => namesOf(layout, key, ownWord).map((each) => ({...each, key})))
+    .filter((each) => each.name === name && labels.every((label) => labelValue(each.labels, label.name) === label.value))
   const best = preferred(matching, labelValue(labels, 'version') === undefined)
-  if (best !== undefined) return best.id
+  if (best !== undefined) return {key: best.key, source: best.source}
   const wanted = labels.map((label) => JSON.stringify(`${label.name}:${label.value}`)).join(' ')
   throw new RktError(
     'RKT_IMAGE_NOT_FOUND',
@@ -57,14 +64,18 @@ export function findByName(layout: Layout, name: string, labels: readonly Label[
   )
 }
 
-function withOwnWord(layout: Layout, sidecar: Sidecar | null, ownWord: boolean): Sidecar | null {
-  if (sidecar === null || !ownWord) return sidecar
-  const voucher = readVoucher(layout, sidecar.id)
-  return voucher === null ? null : {...sidecar, ...voucher}
+/** What a stored image is called: by its record, or by root's own word. */
+function namesOf(layout: Layout, key: ImageKey, ownWord: boolean): readonly StoredName[] {
+  const names = readSidecar(layout, key)?.names ?? []
+  return ownWord && names.length > 0 ? readVoucher(layout, key) : names
 }
 
+type Candidate = StoredName & {readonly key: ImageKey}
+
 /** Without a requested version an image that was fetched as the latest wins; among equals the newest import. */
-function preferred(sidecars: readonly Sidecar[], preferLatest: boolean): Sidecar | undefined {
-  const rank = (sidecar: Sidecar) => (preferLatest && sidecar.latest ? 1 : 0)
-  return sidecars.toSorted((a, b) => rank(b) - rank(a) || b.importTime.getTime() - a.importTime.getTime() || (a.id < b.id ? -1 : 1))[0]
+function preferred(candidates: readonly Candidate[], preferLatest: boolean): Candidate | undefined {
+  const rank = ({latest}: Candidate) => (preferLatest && latest ? 1 : 0)
+  return candidates.toSorted(
+    (a, b) => rank(b) - rank(a) || b.importTime.getTime() - a.importTime.getTime() || (a.key < b.key ? -1 : Number(a.key > b.key)),
+  )[0]
 }

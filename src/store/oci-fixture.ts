@@ -71,6 +71,7 @@ export async function importImage(
   store: Store,
   layers: readonly PackedLayer[],
   documents: Omit<OciImportRequest, 'latest' | 'source'> = documentsOf(layers),
+  {source = 'cimd:docker:v=0:registry.example.com/app:v1'}: {readonly source?: string} = {},
 ): Promise<ImageKey> {
   await using session = await store.importOci()
   await Promise.all(
@@ -81,7 +82,7 @@ export async function importImage(
       await writer.finish()
     }),
   )
-  return await session.commit({...documents, latest: false, source: 'cimd:docker:v=0:registry.example.com/app:v1'})
+  return await session.commit({...documents, latest: false, source})
 }
 
 /** Calls `action` with a descriptor of a file of these bytes. */

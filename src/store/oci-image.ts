@@ -28,17 +28,14 @@ export interface OciRecord {
   readonly mediaType: string
   /** Base first. */
   readonly layers: readonly OciLayer[]
-  /** What its appc view says of where it came from. */
-  readonly identity: ImageIdentity
 }
 
 /** Reads the part of a sidecar; group members write there, so it is looked at like anything from outside. */
 export function decodeOciRecord(value: unknown): OciRecord {
-  const {config, identity, index, layers, manifest, mediaType} = record(value)
+  const {config, index, layers, manifest, mediaType} = record(value)
   if (typeof mediaType !== 'string' || !Array.isArray(layers)) throw new Error('oci is not a record of an image')
   return {
     config: parseDigest(String(config)),
-    identity: decodeIdentity(identity),
     ...(index === undefined ? {} : {index: parseDigest(String(index))}),
     layers: layers.map(decodeLayer),
     manifest: parseDigest(String(manifest)),
@@ -51,20 +48,6 @@ function decodeLayer(value: unknown): OciLayer {
   if (typeof mediaType !== 'string' || typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0)
     throw new Error('a layer is none')
   return {diffId: parseDigest(String(diffId)), digest: parseDigest(String(digest)), mediaType, size}
-}
-
-function decodeIdentity(value: unknown): ImageIdentity {
-  const {host, manifestDigest, repository, tag, topLayer, typed} = record(value)
-  if (typeof host !== 'string' || typeof repository !== 'string' || typeof typed !== 'string') throw new Error('identity is none')
-  if (tag !== null && typeof tag !== 'string') throw new Error('tag is not a text')
-  return {
-    host,
-    manifestDigest: parseDigest(String(manifestDigest)),
-    repository,
-    tag,
-    ...(topLayer === undefined ? {} : {topLayer: parseDigest(String(topLayer))}),
-    typed,
-  }
 }
 
 function record(value: unknown): Record<string, unknown> {

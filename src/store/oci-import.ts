@@ -1,6 +1,5 @@
 import {createHash} from 'node:crypto'
-import {closeSync, existsSync, rmSync} from 'node:fs'
-import {join} from 'node:path'
+import {closeSync} from 'node:fs'
 import type {ImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {type FileLock, type IngestedLayer, type LayerRequest, type LayerSink, native, type Outcome, unwrap} from '../native/index.ts'
@@ -13,9 +12,10 @@ import {placeManifest, placeName} from './import-image.ts'
 import {Layers} from './layers.ts'
 import type {Layout} from './layout.ts'
 import {lockImage} from './locks.ts'
+import {withName} from './names.ts'
 import {placeOciDigest} from './oci-digests.ts'
 import {type OciRecord, readDocuments} from './oci-image.ts'
-import {encodeSidecar, readSidecar} from './sidecar.ts'
+import {encodeSidecar, readSidecarIfSound} from './sidecar.ts'
 import {vouch} from './vouchers.ts'
 
 /** A layer as its descriptor has it; digest and size are null where only the DiffID is known (an archive of `docker save`). */
@@ -135,7 +135,6 @@ export class OciImport implements AsyncDisposable {
     if (indexBytes !== undefined && index !== undefined) placeDocument(this.#layout, index, indexBytes)
     const oci: OciRecord = {
       config: configDigest,
-      identity,
       ...(index === undefined ? {} : {index}),
       layers,
       manifest: digest,
@@ -147,11 +146,10 @@ export class OciImport implements AsyncDisposable {
     if (old === null) removeFile(this.#layout.treesizeOf(key))
     const size = layers.reduce((sum, layer) => sum + layer.size, manifestBytes.length + configBytes.length)
     const {labels = [], name} = view
-    const sidecar = {id: key, importTime: new Date(), labels, latest, name, oci, sha512, size, source}
-    await vouch(this.#layout, key, sidecar)
+    const added = {identity, importTime: new Date(), labels, latest, name, source}
+    await vouch(this.#layout, key, added)
+    const sidecar = {id: key, names: withName(old?.oci === undefined ? [] : old.names, added), oci, sha512, size}
     replaceFile(this.#layout.sidecarOf(key), encodeSidecar(sidecar), this.#layout.tmp)
-    // under another name before: that one must not find it any more
-    if (old !== null && old.name !== name) rmSync(this.#layout.nameOf(old.name, key), {force: true})
     bumpGeneration(this.#layout)
     return key
   }
@@ -253,13 +251,4 @@ interface Landing {
   keep(rendered: Parameters<Layers['finish']>[1]): Promise<void>
   /** Gives the lock back, and removes what was not kept. */
   close(): Promise<void>
-}
-
-/** The record that is being replaced; a damaged one must not keep the import from mending it. */
-function readSidecarIfSound(layout: Layout, key: ImageKey) {
-  try {
-    return existsSync(join(layout.image, `${key}.json`)) ? readSidecar(layout, key) : null
-  } catch {
-    return null
-  }
 }

@@ -35,9 +35,14 @@ export function allRemotes(layout: Layout): Remote[] {
     .filter((remote) => remote !== null)
 }
 
-/** Forgets every URL that gave this image. */
-export function removeRemotesOf(layout: Layout, key: ImageKey): void {
-  for (const remote of allRemotes(layout)) if (remote.key === key) removeFile(layout.remoteOf(remote.url))
+/** Forgets every URL that gave this image, or `which` of them. */
+export function removeRemotesOf(layout: Layout, key: ImageKey, which: (url: string) => boolean = () => true): void {
+  for (const remote of allRemotes(layout)) {
+    if (remote.key !== key || !which(remote.url)) continue
+    removeFile(layout.remoteOf(remote.url))
+    // root's own record of it, in a directory that others do not see
+    if (process.geteuid?.() === 0) removeFile(join(layout.verified, layout.remoteName(remote.url)))
+  }
 }
 
 export function decodeRemote(text: string | null): Remote | null {

@@ -3,21 +3,22 @@ import {join} from 'node:path'
 import {RktError} from '../errors.ts'
 import {FileLock} from '../native/index.ts'
 import {removeContents} from './contents.ts'
-import {namesIn, removeFile, sweepTemporaries, syncDirectory} from './files.ts'
+import {namesIn, removeFile, replaceFile, sweepTemporaries, syncDirectory} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, isImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
 import {lockImage} from './locks.ts'
+import {isSameName, type StoredName, type StoredNames} from './names.ts'
 import {sweepOciDigests} from './oci-digests.ts'
 import {removeRemotesOf} from './remote.ts'
-import {isAbsent, readSidecar, type Sidecar} from './sidecar.ts'
-import {sweepVouchers} from './vouchers.ts'
+import {encodeSidecar, isAbsent, readSidecar, readSidecarIfSound, type Sidecar} from './sidecar.ts'
+import {sweepVouchers, unvouch} from './vouchers.ts'
 
 /** Removes an image: first from sight, by its sidecar, then its files. */
 export async function removeImage(layout: Layout, key: ImageKey): Promise<void> {
   if (!namesIn(layout.image).includes(`${key}.json`)) throw notFound(key)
   using _lock = await lockImage(layout, key, 'exclusive')
-  const sidecar = sidecarOf(layout, key)
+  const sidecar = readSidecarIfSound(layout, key)
   if (!namesIn(layout.image).includes(`${key}.json`)) throw notFound(key)
   removeFile(layout.sidecarOf(key))
   syncDirectory(layout.image)
@@ -32,17 +33,35 @@ export async function removeImage(layout: Layout, key: ImageKey): Promise<void> 
   }
 }
 
-function notFound(key: ImageKey): RktError {
-  return new RktError('RKT_IMAGE_NOT_FOUND', `cannot find image with key: ${key}`)
+/**
+ * Takes one of its names, with all labels, from an image that keeps others, and what was remembered of downloads under it. Answers
+ * false for the only name, with which nothing happens.
+ */
+export async function removeNameOf(layout: Layout, key: ImageKey, name: Pick<StoredName, 'labels' | 'name'>): Promise<boolean> {
+  using _lock = await lockImage(layout, key, 'exclusive')
+  const sidecar = readSidecar(layout, key)
+  if (sidecar === null) throw notFound(key)
+  const [first, ...rest] = sidecar.names.filter((each) => !isSameName(each, name))
+  if (first === undefined) return false
+  const kept: StoredNames = [first, ...rest]
+  await unvouch(layout, key, (each) => !isSameName(each, name))
+  replaceFile(layout.sidecarOf(key), encodeSidecar({...sidecar, names: kept}), layout.tmp)
+  if (!kept.some((each) => each.name === name.name)) removeName(layout, name.name, key)
+  const gone = new Set(sidecar.names.map(urlOf).filter((url) => url !== null))
+  for (const url of kept.map(urlOf)) if (url !== null) gone.delete(url)
+  removeRemotesOf(layout, key, (url) => gone.has(url))
+  bumpGeneration(layout)
+  return true
 }
 
-/** The record of an image; null when it is damaged, which must not keep anybody from removing it. */
-function sidecarOf(layout: Layout, key: ImageKey): Sidecar | null {
-  try {
-    return readSidecar(layout, key)
-  } catch {
-    return null
-  }
+/** What a download of a registry's image is recorded under. */
+function urlOf({source}: StoredName): string | null {
+  const [, reference] = /^cimd:docker:v=0:(.*)$/s.exec(source) ?? []
+  return reference === undefined ? null : `docker://${reference}`
+}
+
+function notFound(key: ImageKey): RktError {
+  return new RktError('RKT_IMAGE_NOT_FOUND', `cannot find image with key: ${key}`)
 }
 
 function removeRest(layout: Layout, key: ImageKey, sidecar: Sidecar | null): string[] {
@@ -56,7 +75,7 @@ function removeRest(layout: Layout, key: ImageKey, sidecar: Sidecar | null): str
   }
   attempt(() => removeRemotesOf(layout, key))
   attempt(() => sweepVouchers(layout, (other) => other !== key))
-  if (sidecar !== null) attempt(() => removeName(layout, sidecar.name, key))
+  for (const name of new Set(sidecar?.names.map((each) => each.name))) attempt(() => removeName(layout, name, key))
   attempt(() => removeFile(layout.treesizeOf(key)))
   attempt(() => removeFile(layout.blobOf(key)))
   const oci = sidecar?.oci

@@ -1,9 +1,9 @@
 import {statSync} from 'node:fs'
-import type {Label} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {errnoOf, readText} from './files.ts'
 import type {ImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
+import {decodeName, decodeNames, encodeName, type StoredNames} from './names.ts'
 import {decodeOciRecord, type OciRecord} from './oci-image.ts'
 
 /** What is known of one stored image; the file's modification time is the image's last use. */
@@ -13,16 +13,14 @@ export interface Sidecar {
   readonly oci?: OciRecord
   /** Hex SHA-512 of the blob (of an OCI image: its manifest): 128 digits, or the 64 of the key for an image that was adopted. */
   readonly sha512: string
-  readonly name: string
-  readonly labels: readonly Label[]
-  readonly importTime: Date
-  readonly latest: boolean
+  /** What it is called and where it came from, the newest first. */
+  readonly names: StoredNames
+  /** Bytes of the uncompressed tar, or of an OCI image's documents and layers as they came. */
   readonly size: number
-  readonly source: string
 }
 
 export function encodeSidecar(sidecar: Sidecar): string {
-  return `${JSON.stringify({...sidecar, importTime: sidecar.importTime.toISOString()})}\n`
+  return `${JSON.stringify({...sidecar, names: sidecar.names.map(encodeName)})}\n`
 }
 
 /** The sidecar of an image, null when the store does not have it. */
@@ -30,6 +28,15 @@ export function readSidecar(layout: Layout, key: ImageKey): Sidecar | null {
   const path = layout.sidecarOf(key)
   const text = readText(path)
   return text === null ? null : decodeSidecar(text, key, path)
+}
+
+/** The same; null for a damaged one too, which must not keep anybody from mending or removing the image. */
+export function readSidecarIfSound(layout: Layout, key: ImageKey): Sidecar | null {
+  try {
+    return readSidecar(layout, key)
+  } catch {
+    return null
+  }
 }
 
 export function lastUse(layout: Layout, key: ImageKey): Date {
@@ -47,18 +54,16 @@ function decodeSidecar(text: string, key: ImageKey, path: string): Sidecar {
   try {
     const value: unknown = JSON.parse(text)
     if (!isRecord(value)) throw new Error('not an object')
-    const {id, importTime, labels, latest, name, oci, sha512, size, source} = value
-    const time = typeof importTime === 'string' ? new Date(importTime) : new Date(Number.NaN)
+    const {id, names, oci, sha512, size} = value
     if (id !== key) throw new Error('id is another image')
     if (typeof sha512 !== 'string' || !/^([\da-f]{64}){1,2}$/.test(sha512) || !key.endsWith(`-${sha512.slice(0, 64)}`)) {
       throw new Error('sha512 does not belong to the id')
     }
-    if (typeof name !== 'string' || typeof latest !== 'boolean' || typeof source !== 'string') throw new Error('a field is missing')
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new Error('size is not a number of bytes')
-    if (Number.isNaN(time.getTime())) throw new Error('importTime is not a time')
-    if (!Array.isArray(labels) || !labels.every(isLabel)) throw new Error('labels are not labels')
-    const common = {id: key, importTime: time, labels, latest, name, sha512, size, source}
-    return oci === undefined ? common : {...common, oci: decodeOciRecord(oci)}
+    const common = {id: key, names: names === undefined ? onlyName(value) : decodeNames(names), sha512, size}
+    if (oci === undefined) return common
+    if (common.names.some((name) => name.identity === undefined)) throw new Error('a name has no identity')
+    return {...common, oci: decodeOciRecord(oci)}
   } catch (cause) {
     throw new RktError('RKT_STORE_DAMAGED', `the record ${path} of image ${key} is damaged`, {
       cause,
@@ -67,12 +72,13 @@ function decodeSidecar(text: string, key: ImageKey, path: string): Sidecar {
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+/** Records of before 2.0.0 have one name, among their own fields. */
+function onlyName({oci, ...fields}: Record<string, unknown>): StoredNames {
+  return [decodeName({...fields, ...(isRecord(oci) && {identity: oci.identity})})]
 }
 
-function isLabel(value: unknown): value is Label {
-  return isRecord(value) && typeof value.name === 'string' && typeof value.value === 'string'
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Whether a failure says that the file is not there. */

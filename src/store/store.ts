@@ -3,7 +3,7 @@ import {closeSync, existsSync, openSync, readFileSync, utimesSync, writeSync} fr
 import {encodeImageManifest, type ImageManifest, type Label, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {type FileLock, type FlatLayer, native, systemError, unwrap} from '../native/index.ts'
-import type {Digest} from '../oci/index.ts'
+import type {Digest, ImageIdentity} from '../oci/index.ts'
 import {adopt, needsAdoption} from './adopt.ts'
 import {contentOf, inflationLimit, readContent} from './contents.ts'
 import {ensureDirectory, errnoOf, isReadOnlyFailure, replaceFile} from './files.ts'
@@ -13,29 +13,27 @@ import {type ImportOptions, importImage} from './import-image.ts'
 import {Layers} from './layers.ts'
 import {type Layout, layoutOf} from './layout.ts'
 import {lockImage, lockStore} from './locks.ts'
-import {findByName, resolveKey} from './look-up.ts'
+import {findByName, type NamedImage, resolveKey} from './look-up.ts'
+import {isSameName, nameOfSource, type StoredName, type StoredNames, withName} from './names.ts'
 import {type OciDocuments, type OciLayer, type OciRecord, readDocuments} from './oci-image.ts'
 import {OciImport} from './oci-import.ts'
 import {type Remote, readRemote, writeRemote} from './remote.ts'
-import {removeImage, sweep} from './remove-image.ts'
-import {isAbsent, lastUse, readSidecar, readTreeSize, type Sidecar} from './sidecar.ts'
+import {removeImage, removeNameOf, sweep} from './remove-image.ts'
+import {encodeSidecar, isAbsent, lastUse, readSidecar, readTreeSize, type Sidecar} from './sidecar.ts'
 import {needsVouchers, readVouchedRemote, readVoucher, vouch, vouchForRemote} from './vouchers.ts'
 
-/** What the store knows of an image without reading its manifest. */
-export interface ImageInfo {
+/** What the store knows of an image without reading its manifest: by its newest name, and of all. */
+export interface ImageInfo extends Omit<StoredName, 'identity'> {
   readonly key: ImageKey
-  readonly name: string
-  readonly labels: readonly Label[]
-  readonly importTime: Date
+  /** What it is called and where it came from, the newest first. */
+  readonly names: StoredNames
   readonly lastUsed: Date
-  readonly latest: boolean
   /** Bytes of the uncompressed tar, or of an OCI image's documents and layers as they came. */
   readonly size: number
   /** Present for an image of OCI's or Docker's format. */
   readonly oci?: OciRecord
   /** Bytes of the rendered tree, 0 when there is none. */
   readonly treeSize: number
-  readonly source: string
 }
 
 /**
@@ -82,16 +80,21 @@ export class Store implements Disposable {
 
   /**
    * The documents of an OCI image, which are hashed for it: the manifest against the image's key, the config and with it the DiffIDs
-   * against the manifest.
+   * against the manifest. The view is the one that the image has by that source, else by the newest.
    */
-  ociDocuments(key: ImageKey): OciDocuments {
+  ociDocuments(key: ImageKey, source?: string): OciDocuments {
+    return this.#documents(key, this.#identity(key, source))
+  }
+
+  #documents(key: ImageKey, identity: ImageIdentity | undefined): OciDocuments {
     const record = this.oci(key)
-    if (record === null) throw new RktError('RKT_IMAGE_KIND', `image ${key} is an archive of appc, not an image of OCI's format`)
+    if (record === null || identity === undefined)
+      throw new RktError('RKT_IMAGE_KIND', `image ${key} is an archive of appc, not an image of OCI's format`)
     const manifestBytes = readContent(this.#layout, record.manifest)
     const found = keyOfDigest(createHash('sha512').update(manifestBytes).digest('hex'))
     if (found !== key) throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image hash does not match expected (${found} != ${key})`)
     const configBytes = readContent(this.#layout, record.config)
-    const documents = readDocuments(manifestBytes, record.mediaType, configBytes, record.identity, `image ${key}`)
+    const documents = readDocuments(manifestBytes, record.mediaType, configBytes, identity, `image ${key}`)
     if (documents.manifest.config.digest !== record.config) {
       throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image ${key} has the config ${documents.manifest.config.digest}, not ${record.config}`)
     }
@@ -118,20 +121,34 @@ export class Store implements Disposable {
    * what is vouched for, unless it asks for the `unvouched` too.
    */
   findByName(name: string, labels: readonly Label[], options: {readonly unvouched?: boolean} = {}): ImageKey {
+    return this.findNamed(name, labels, options).key
+  }
+
+  /** The same, and by which of its sources the image was found. */
+  findNamed(name: string, labels: readonly Label[], options: {readonly unvouched?: boolean} = {}): NamedImage {
     return findByName(this.#layout, name, labels, options)
   }
 
-  /** Whether the caller may take the image for what it says it is: false for root where others import, until root has vouched. */
-  isVouched(key: ImageKey): boolean {
-    return !needsVouchers(this.#layout) || readVoucher(this.#layout, key) !== null
+  /**
+   * Whether the caller may take the image for what it says it is, by that source or by any: false for root where others import, until
+   * root has vouched.
+   */
+  isVouched(key: ImageKey, source?: string): boolean {
+    if (!needsVouchers(this.#layout)) return true
+    const names = readVoucher(this.#layout, key)
+    return source === undefined ? names.length > 0 : names.some((name) => name.source === source)
   }
 
-  /** Root takes the image for what it is, by its content, which is hashed for it. What root imports is vouched for already. */
-  async vouch(key: ImageKey): Promise<void> {
-    if (this.isVouched(key)) return
-    const {labels = [], name} = parseImageManifest(await this.verifiedManifest(key), `the manifest of image ${key}`)
-    const {importTime, latest} = this.#sidecar(key)
-    await vouch(this.#layout, key, {importTime, labels, latest, name})
+  /**
+   * Root takes the image for what it is, by that source or by its newest, and by its content, which is hashed for it. What root imports
+   * is vouched for already.
+   */
+  async vouch(key: ImageKey, source?: string): Promise<void> {
+    if (this.isVouched(key, source)) return
+    const stated = nameOfSource(this.#sidecar(key).names, source)
+    const {labels = [], name} = parseImageManifest(await this.#verified(key, stated.identity), `the manifest of image ${key}`)
+    using _lock = await this.lock(key, 'exclusive')
+    await vouch(this.#layout, key, {...stated, labels, name})
   }
 
   has(key: ImageKey): boolean {
@@ -152,9 +169,21 @@ export class Store implements Disposable {
     }
   }
 
+  /**
+   * The manifest, of an OCI image the view that it has by that source, as the caller may believe it: root does not go by a copy that
+   * others can write.
+   */
+  async shownManifest(key: ImageKey, source?: string): Promise<Buffer> {
+    return this.oci(key) !== null || needsVouchers(this.#layout) ? await this.verifiedManifest(key, source) : this.manifestBytes(key)
+  }
+
   /** The manifest out of the blob, all of which is hashed for it: for who must not believe what group members can write. */
-  async verifiedManifest(key: ImageKey): Promise<Buffer> {
-    if (this.oci(key) !== null) return Buffer.from(encodeImageManifest(this.ociDocuments(key).view))
+  async verifiedManifest(key: ImageKey, source?: string): Promise<Buffer> {
+    return await this.#verified(key, this.oci(key) === null ? undefined : this.#identity(key, source))
+  }
+
+  async #verified(key: ImageKey, identity: ImageIdentity | undefined): Promise<Buffer> {
+    if (this.oci(key) !== null) return Buffer.from(encodeImageManifest(this.#documents(key, identity).view))
     using _lock = await this.lock(key, 'shared')
     const fd = openSync(this.blobPath(key), 'r')
     try {
@@ -179,18 +208,17 @@ export class Store implements Disposable {
 
   info(key: ImageKey): ImageInfo {
     const {id: _, sha512: __, ...rest} = this.#sidecar(key)
-    return {...rest, key, lastUsed: lastUse(this.#layout, key), treeSize: readTreeSize(this.#layout, key)}
+    return {...rest, ...this.#called(key, rest.names), key, lastUsed: lastUse(this.#layout, key), treeSize: readTreeSize(this.#layout, key)}
   }
 
   /** All images by import time. Answered by the SQLite index. */
   async list(): Promise<ImageInfo[]> {
     if (!existsSync(this.#layout.image)) return []
     const {indexedImages} = await import('./image-index.ts')
-    return (await indexedImages(this.#layout)).flatMap(({importTime, labels, ...image}) => {
+    return (await indexedImages(this.#layout)).flatMap((image) => {
       try {
         // last use is the sidecar's own time, which changes without the index
-        const lastUsed = lastUse(this.#layout, image.key)
-        return [{...image, importTime: new Date(importTime), labels: JSON.parse(labels) as Label[], lastUsed}]
+        return [{...image, ...this.#called(image.key, image.names), lastUsed: lastUse(this.#layout, image.key)}]
       } catch (error) {
         // removed since
         if (isAbsent(error)) return []
@@ -211,8 +239,31 @@ export class Store implements Disposable {
     }
   }
 
+  /** Records that an archive which the store has came from there too; a caller who may not write leaves no trace. */
+  async addSource(key: ImageKey, {latest, source}: Pick<StoredName, 'latest' | 'source'>): Promise<void> {
+    const isThere = () => this.info(key).names.some((name) => name.source === source && name.latest === latest)
+    if (isThere()) return
+    try {
+      using _lock = await this.lock(key, 'exclusive')
+      if (isThere()) return
+      const sidecar = this.#sidecar(key)
+      const added = {...this.#believed(key, sidecar.names)[0], latest, source}
+      if (this.isVouched(key)) await vouch(this.#layout, key, added)
+      replaceFile(this.#layout.sidecarOf(key), encodeSidecar({...sidecar, names: withName(sidecar.names, added)}), this.#layout.tmp)
+      bumpGeneration(this.#layout)
+    } catch (error) {
+      const cause = error instanceof RktError ? error.cause : error
+      if (!isReadOnlyFailure(cause)) throw error
+    }
+  }
+
   async remove(key: ImageKey): Promise<void> {
     await removeImage(this.#layout, key)
+  }
+
+  /** Takes a name, with all of its labels, from an image that has others; false for the only one, which stays. */
+  async removeName(key: ImageKey, name: Pick<StoredName, 'labels' | 'name'>): Promise<boolean> {
+    return await removeNameOf(this.#layout, key, name)
   }
 
   /** Removes what killed processes left. */
@@ -252,6 +303,34 @@ export class Store implements Disposable {
   [Symbol.dispose](): void {
     this.#lock?.release()
     this.#lock = null
+  }
+
+  #called(key: ImageKey, stated: StoredNames): Omit<StoredName, 'identity'> & {readonly names: StoredNames} {
+    const names = this.#believed(key, stated)
+    const [{importTime, labels, latest, name, source}] = names
+    return {importTime, labels, latest, name, names, source}
+  }
+
+  /** Root's own word comes first, and stays what others write. */
+  #believed(key: ImageKey, stated: StoredNames): StoredNames {
+    if (!needsVouchers(this.#layout)) return stated
+    const [first, ...rest] = readVoucher(this.#layout, key)
+    if (first === undefined) return stated
+    const own: StoredNames = [first, ...rest]
+    return [...own, ...stated.filter((name) => !own.some((known) => known.source === name.source && isSameName(known, name)))]
+  }
+
+  /** Where an image of OCI's format comes from, by that source, else by the newest. */
+  identity(key: ImageKey, source?: string): ImageIdentity {
+    const identity = this.#identity(key, source)
+    if (identity === undefined) throw new RktError('RKT_IMAGE_KIND', `image ${key} is an archive of appc, not an image of OCI's format`)
+    return identity
+  }
+
+  #identity(key: ImageKey, source: string | undefined): ImageIdentity | undefined {
+    const {names} = this.#sidecar(key)
+    // root's own word of before 2.0.0 has no identity: the record's name of that kind serves
+    return nameOfSource(this.#believed(key, names), source).identity ?? nameOfSource(names, source).identity
   }
 
   #sidecar(key: ImageKey): Sidecar {

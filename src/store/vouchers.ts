@@ -12,24 +12,18 @@ import {
   statSync,
 } from 'node:fs'
 import {join} from 'node:path'
-import type {Label} from '../appc/index.ts'
 import {FileLock, native, systemError, unwrap} from '../native/index.ts'
 import {ensureDirectory, removeFile, replaceFile} from './files.ts'
 import type {ImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
+import {decodeName, decodeNames, encodeName, type StoredName, withName} from './names.ts'
 import {decodeRemote, encodeRemote, type Remote} from './remote.ts'
 import {isAbsent} from './sidecar.ts'
 
-/**
- * Root's own word on an image. Members of a group that shares the store write sidecars and names as they like; what root looks up by
+/*
+ * Root's own word on images. Members of a group that shares the store write sidecars and names as they like; what root looks up by
  * name or by URL is answered by these records alone, which lie in a directory that only root can write.
  */
-export interface Voucher {
-  readonly name: string
-  readonly labels: readonly Label[]
-  readonly latest: boolean
-  readonly importTime: Date
-}
 
 const isRoot = () => process.geteuid?.() === 0
 
@@ -41,18 +35,31 @@ export function needsVouchers({cas}: Layout): boolean {
   return stats.uid !== 0 || groupWrites || (stats.mode & 0o002) !== 0
 }
 
-/** Root's word on an image, null when there is none. */
-export function readVoucher(layout: Layout, key: ImageKey): Voucher | null {
+/** The names by which root itself knows an image, the newest first; none where root never said anything of it. */
+export function readVoucher(layout: Layout, key: ImageKey): readonly StoredName[] {
   const text = readOwn(layout, key)
-  if (text === null) return null
-  const {importTime, labels, latest, name} = JSON.parse(text) as Voucher & {importTime: string}
-  return {importTime: new Date(importTime), labels, latest, name}
+  if (text === null) return []
+  const value: unknown = JSON.parse(text)
+  // before 2.0.0 there was one
+  return Array.isArray(value) ? decodeNames(value) : [decodeName({source: '', ...(value as object)})]
 }
 
-/** Gives root's word; of others nothing is recorded. */
-export async function vouch(layout: Layout, key: ImageKey, {importTime, labels, latest, name}: Voucher): Promise<void> {
+/** Gives root's word, beside what it said before; of others nothing is recorded. The caller holds the lock of the image. */
+export async function vouch(layout: Layout, key: ImageKey, name: StoredName): Promise<void> {
+  if (isRoot()) await writeVoucher(layout, key, withName(readVoucher(layout, key), name))
+}
+
+/** Takes back what root said of an image, but for the names that are `kept`. */
+export async function unvouch(layout: Layout, key: ImageKey, kept: (name: StoredName) => boolean): Promise<void> {
   if (!isRoot()) return
-  await writeOwn(layout, key, JSON.stringify({importTime: importTime.toISOString(), labels, latest, name}))
+  const names = readVoucher(layout, key)
+  const left = names.filter(kept)
+  if (left.length < names.length) await writeVoucher(layout, key, left)
+}
+
+async function writeVoucher(layout: Layout, key: ImageKey, names: readonly StoredName[]): Promise<void> {
+  if (names.length > 0) await writeOwn(layout, key, JSON.stringify(names.map(encodeName)))
+  else removeFile(join(layout.verified, key))
 }
 
 /** The record of a URL that root itself wrote. */

@@ -12,7 +12,6 @@ import {
   namesIn,
   readText,
   removeFile,
-  replaceFile,
   type Store,
   syncDirectory,
 } from '../store/index.ts'
@@ -74,6 +73,21 @@ export class Treestore {
     return this.#path(id, 'manifest')
   }
 
+  /** The image that a tree is of; null when nobody says so. */
+  imageOf(id: TreeId): ImageKey | null {
+    const image = isTreeId(id) ? (readText(this.#path(id, 'image'))?.trim() ?? '') : ''
+    return isImageKey(image) ? image : null
+  }
+
+  /** The image and all that it depends on now; it alone where that cannot be told. */
+  imagesOf(key: ImageKey): readonly ImageKey[] {
+    try {
+      return this.#store.oci(key) === null ? renderList(this.#store, key).map((entry) => entry.key) : [key]
+    } catch {
+      return [key]
+    }
+  }
+
   /** Why trees cannot serve as overlay lowers here, null when they can. Tried on the store's own file system. */
   overlayProblem(): string | null {
     return unwrap(native().probeOverlay(this.#store.tmpDir()))
@@ -114,8 +128,8 @@ export class Treestore {
     using _lock = await this.#lock(id, 'shared')
     const stack = readStack(this.#path(id, 'stack'))
     if (stack !== null && this.isRendered(id)) {
-      const image = readText(this.#path(id, 'image'))?.trim() ?? ''
-      if (!isImageKey(image)) throw new RktError('RKT_TREE_CORRUPT', `tree ${id} does not say whose it is`)
+      const image = this.imageOf(id)
+      if (image === null) throw new RktError('RKT_TREE_CORRUPT', `tree ${id} does not say whose it is`)
       await checkLayers(this.#store, this.#store.ociDocuments(image).layers)
       return
     }
@@ -132,9 +146,9 @@ export class Treestore {
   /** Removes a tree; one that is gone already is success. */
   async remove(id: TreeId): Promise<void> {
     using _lock = await this.#lock(id, 'exclusive')
-    const image = readText(this.#path(id, 'image'))?.trim() ?? ''
+    const image = this.imageOf(id)
     await this.#discard(id)
-    if (isImageKey(image)) this.#store.setTreeSize(image, 0)
+    if (image !== null) this.#store.setTreeSize(image, 0)
     removeFile(join(this.#locks, id))
     if (id.startsWith('oci-')) await this.sweep()
   }
@@ -151,21 +165,15 @@ export class Treestore {
 
   async #renderOci(key: ImageKey, rebuild: boolean): Promise<TreeId> {
     const id = ociTreeId(key)
-    const documents = this.#store.ociDocuments(key)
-    // The image may have been imported under another name since.
-    const manifest = encodeImageManifest(documents.view)
-    const isCurrent = () => !rebuild && this.isRendered(id) && readText(this.#path(id, 'manifest')) === manifest
-    if (isCurrent()) return id
+    if (!rebuild && this.isRendered(id)) return id
     using _lock = await this.#lock(id, 'exclusive')
-    if (isCurrent()) return id
-    const tree = join(this.#trees, id)
-    if (!rebuild && this.isRendered(id)) {
-      replaceFile(this.#path(id, 'manifest'), manifest, tree, 0o644)
-      return id
-    }
+    if (!rebuild && this.isRendered(id)) return id
+    const documents = this.#store.ociDocuments(key)
+    // by the newest of its names: whoever asks by another one derives the view again
+    const manifest = encodeImageManifest(documents.view)
     await this.#discard(id)
     try {
-      makeDirectory(tree)
+      makeDirectory(join(this.#trees, id))
       this.#store.touch(key)
       await renderOci(this.#store, documents, {
         flat: async () => {

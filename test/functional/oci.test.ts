@@ -4,7 +4,7 @@ import {existsSync, readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
 import {registryMissing, startRegistry, writeLayout} from '../registry/harness.ts'
-import {addBusybox, aHost, type Host} from './harness/index.ts'
+import {addBusybox, aHost, busybox, type Host} from './harness/index.ts'
 
 const skip = registryMissing()
 const architecture = process.arch === 'arm64' ? 'arm64' : 'amd64'
@@ -96,6 +96,71 @@ test('an ACI has no layers that could go out as a layout', async () => {
 
   assert.match(await host.refused(['image', 'export', '--oci', aci, host.path('out.tar')]), /is an archive of appc/)
   assert.ok(!existsSync(host.path('out.tar')))
+})
+
+test('an image that has two names is listed, run and removed by each', {skip}, async () => {
+  await using host = await aHost()
+  await using registry = await startRegistry({directory: host.path('registry')})
+  const layout = await anImage(host, shows)
+  const [blue, green] = ['blue:1.0', 'green:2.0'].map((name) => `docker://${registry.host}/ns/${name}`) as [string, string]
+  for (const name of ['ns/blue:1.0', 'ns/green:2.0']) registry.push(layout, name)
+  const key = (await host.ok(['fetch', '--full', blue])).trim()
+  const listed = async () =>
+    (await host.ok(['image', 'list', '--no-legend', '--full', '--fields=id,name', '--sort=name'])).trim().split('\n')
+  const row = (name: string) => `${key}\t${registry.host.replace(':', '_')}/ns/${name}`
+
+  assert.equal((await host.ok(['fetch', '--full', green])).trim(), key)
+
+  assert.deepEqual(
+    (await listed()).filter((line) => line.startsWith(key)),
+    [row('blue:1.0'), row('green:2.0')],
+  )
+  for (const [reference, app] of [
+    [blue, 'blue'],
+    [green, 'green'],
+  ] as const) {
+    const uuid = (await host.ok(['prepare', '--quiet', '--pull-policy=never', reference])).trim()
+    const [pod] = JSON.parse(await host.ok(['list', '--format=json'])).filter(({name}: {name: string}) => name === uuid)
+    assert.deepEqual(pod.app_names, [app])
+    assert.match(await host.ok(['list', '--no-legend', '--full']), new RegExp(`${uuid}\t.*/ns/${app}:`))
+  }
+  const source = `cimd:docker:v=0:${registry.host}/ns/blue:1.0`
+  const rows = JSON.parse(await host.ok(['image', 'list', '--format=json'])) as {sources: string[]}[]
+  assert.equal(rows.filter(({sources}) => sources.includes(source)).length, 1)
+
+  const one = await host.rkt(['image', 'rm', `${registry.host.replace(':', '_')}/ns/blue`])
+  assert.equal(one.stdout, `successfully removed name "${registry.host.replace(':', '_')}/ns/blue:1.0" of image: "${key}"\n`)
+  assert.deepEqual(
+    (await listed()).filter((line) => line.startsWith(key)),
+    [row('green:2.0')],
+  )
+  await host.refused(['run', '--pull-policy=never', blue])
+  const two = await host.rkt(['image', 'rm', `${registry.host.replace(':', '_')}/ns/green`])
+  assert.deepEqual([two.stdout, two.status], [`successfully removed aci for image: "${key}"\n`, 0])
+})
+
+test('image rm leaves the image of a running pod, says which pod that is, and goes on with others', async () => {
+  await using host = await aHost()
+  const layout = await anImage(host, 'busybox sleep 60')
+  const pod = await host.pod(['--net=host', `oci:${layout}`])
+  const key = (await host.ok(['fetch', '--full', `oci:${layout}`])).trim()
+  const busy = (await host.ok(['fetch', '--full', await busybox()])).trim()
+
+  const result = await host.rkt(['image', 'rm', key, busy])
+
+  assert.equal(result.status, 254)
+  assert.equal(result.stdout, `successfully removed aci for image: "${busy}"\n`)
+  assert.match(
+    result.stderr,
+    new RegExp(
+      `^rm: error removing aci for image "${key}" \\("localhost/layout"\\): running pod ${pod.uuid} uses it: stop it first, with "rkt stop ${pod.uuid}"$`,
+      'm',
+    ),
+  )
+  assert.match(result.stderr, /^rm: 1 image\(s\) cannot be removed$/m)
+  assert.match(await host.ok(['image', 'list', '--full']), new RegExp(key))
+  await pod.stop('--force')
+  await host.ok(['image', 'rm', key])
 })
 
 test('image gc says what keeps what stays, and takes all when nothing keeps it', async () => {

@@ -11,12 +11,17 @@ export interface CollectOptions {
 /** Removes trees that no pod names, then images that nobody used for a while, and what killed processes left. */
 export async function collectImages(engine: Engine, {explain, graceMs}: CollectOptions, report: RemovalReport): Promise<void> {
   await collectTrees(engine, explain, report)
-  const inUse = imagesInUse(engine.pods)
+  const inUse = imagesInUse(engine)
   const now = Date.now()
   const images = (await engine.store.list()).toSorted((a, b) => a.lastUsed.getTime() - b.lastUsed.getTime())
   const young = images.findIndex((image) => now - image.lastUsed.getTime() <= graceMs)
   const keys = (young < 0 ? images : images.slice(0, young)).map((image) => image.key).filter((key) => !inUse.has(key))
-  if (keys.length > 0) await removeImages(engine, keys, report)
+  if (keys.length > 0)
+    await removeImages(
+      engine,
+      keys.map((key) => ({key})),
+      report,
+    )
   else await engine.store.sweep()
   if (!explain) return
   const kept = images.filter(({key}) => !keys.includes(key) && engine.store.has(key))

@@ -1,6 +1,6 @@
 /** What keeps a thing of the store, a line each. */
 import {formatDuration, type ImageInfo, type OciRecord, relativeTime} from '@rkt/engine'
-import {nameOf} from './list-images.ts'
+import {namesOf} from './list-images.ts'
 
 export interface Reasons {
   readonly graceMs: number
@@ -9,7 +9,7 @@ export interface Reasons {
   readonly pods: readonly string[]
 }
 
-type KeptImage = Pick<ImageInfo, 'key' | 'labels' | 'lastUsed' | 'name'>
+type KeptImage = Pick<ImageInfo, 'key' | 'lastUsed' | 'names'>
 
 export function explainImage(image: KeptImage, {graceMs, now, pods}: Reasons): string {
   const isYoung = now - image.lastUsed.getTime() <= graceMs
@@ -18,7 +18,7 @@ export function explainImage(image: KeptImage, {graceMs, now, pods}: Reasons): s
     ...(isYoung ? [`last used ${relativeTime(image.lastUsed)}, within the grace period of ${formatDuration(graceMs)}`] : []),
   ]
   // one that could not be removed has been spoken of
-  return `kept image "${image.key}" (${nameOf(image)}): ${reasons.join('; ') || 'it could not be removed'}`
+  return `kept image "${image.key}" (${namesOf(image).join(', ')}): ${reasons.join('; ') || 'it could not be removed'}`
 }
 
 export function explainTree(tree: string, pods: readonly string[]): string {
@@ -29,7 +29,11 @@ export function explainTree(tree: string, pods: readonly string[]): string {
 export function explainLayers(images: readonly (KeptImage & {readonly oci: Pick<OciRecord, 'layers'> | null})[]): string[] {
   const users = new Map<string, Set<string>>()
   for (const image of images) {
-    for (const {digest} of image.oci?.layers ?? []) users.set(digest, (users.get(digest) ?? new Set()).add(nameOf(image)))
+    for (const {digest} of image.oci?.layers ?? []) {
+      const names = users.get(digest) ?? new Set()
+      for (const name of namesOf(image)) names.add(name)
+      users.set(digest, names)
+    }
   }
   return [...users].map(([digest, names]) => `kept layer "${digest}": part of ${[...names].join(', ')}`)
 }

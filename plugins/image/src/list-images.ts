@@ -1,16 +1,22 @@
-import type {Engine, ImageInfo} from '@rkt/engine'
+import type {Engine, ImageInfo, StoredName} from '@rkt/engine'
 import {causeChain} from '@rkt/engine'
 
 export const SORT_KEYS = ['name', 'importtime', 'lastused', 'size'] as const
 export type SortKey = (typeof SORT_KEYS)[number]
 
+/** An image by one of its names, and all places that it came from under that one, the newest first. */
+export type ListedImage = ImageInfo & {readonly sources: readonly string[]}
+
 export interface ImageListing {
-  readonly images: readonly ImageInfo[]
+  readonly images: readonly ListedImage[]
   /** What is wrong with images that are left out, as texts of some lines each. */
   readonly problems: readonly string[]
 }
 
-/** The images of the store in the order asked for; one whose manifest nobody can read is reported, one that vanished is left out. */
+/**
+ * The images of the store in the order asked for, once for each of their names; one whose manifest nobody can read is reported, one that
+ * vanished is left out.
+ */
 export async function listImages({store}: Pick<Engine, 'store'>, sort: readonly SortKey[], descending: boolean): Promise<ImageListing> {
   const problems: string[] = []
   const images = (await store.list()).filter((image) => {
@@ -23,7 +29,17 @@ export async function listImages({store}: Pick<Engine, 'store'>, sort: readonly 
     }
   })
   const direction = descending ? -1 : 1
-  return {images: images.toSorted((a, b) => direction * compare(a, b, sort)), problems}
+  const listed = images.flatMap(byName).toSorted((a, b) => a.importTime.getTime() - b.importTime.getTime())
+  return {images: listed.toSorted((a, b) => direction * compare(a, b, sort)), problems}
+}
+
+function byName(image: ImageInfo): ListedImage[] {
+  const names = new Map<string, StoredName[]>()
+  for (const name of image.names) names.set(nameOf(name), [...(names.get(nameOf(name)) ?? []), name])
+  return [...names.values()].map((same) => {
+    const {identity: _, ...newest} = same[0] as StoredName
+    return {...image, ...newest, sources: same.map(({source}) => source).filter((source) => source !== '')}
+  })
 }
 
 function compare(a: ImageInfo, b: ImageInfo, sort: readonly SortKey[]): number {
@@ -42,9 +58,14 @@ const compareBy: Readonly<Record<SortKey, (a: ImageInfo, b: ImageInfo) => number
 }
 
 /** `name:version`, or the name alone for an image without a version. */
-export function nameOf({labels, name}: Pick<ImageInfo, 'labels' | 'name'>): string {
+export function nameOf({labels, name}: Pick<StoredName, 'labels' | 'name'>): string {
   const version = labels.find((label) => label.name === 'version')?.value
   return version === undefined ? name : `${name}:${version}`
+}
+
+/** All that an image is called, each once, the newest first. */
+export function namesOf({names}: Pick<ImageInfo, 'names'>): readonly string[] {
+  return [...new Set(names.map(nameOf))]
 }
 
 /** What the image takes on the disk, its tree included. */

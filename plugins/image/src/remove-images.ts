@@ -1,4 +1,5 @@
-import {causeChain, type Engine, type ImageKey, RktError} from '@rkt/engine'
+import {causeChain, type Engine, type ImageKey, imagesInUse, type NamedImage, RktError} from '@rkt/engine'
+import {nameOf, namesOf} from './list-images.ts'
 
 export interface RemovalReport {
   /** On stdout. */
@@ -7,12 +8,26 @@ export interface RemovalReport {
   note(line: string): void
 }
 
-/** Removes each image with its tree, unless a pod may still use that; one that cannot be removed holds up no other. */
-export async function removeImages({store}: Pick<Engine, 'store'>, keys: readonly ImageKey[], {note, print}: RemovalReport): Promise<void> {
+type RemovalEngine = Pick<Engine, 'pods' | 'store' | 'treestore'>
+
+/**
+ * Removes each image, unless a running pod uses it; one that cannot be removed holds up no other. What was asked for by one of several
+ * names loses that name alone.
+ */
+export async function removeImages(engine: RemovalEngine, images: readonly NamedImage[], report: RemovalReport): Promise<void> {
+  const {note, print} = report
+  const {store} = engine
+  const inUse = imagesInUse(engine)
   let [removed, stale, failed] = [0, 0, 0]
-  for (const key of new Set(keys)) {
-    const name = nameOf(store, key)
+  const done = new Set<ImageKey>()
+  for (const image of images) {
+    const {key} = image
+    if (done.has(key)) continue
+    const name = shownName(store, key)
     try {
+      if (await removeOneName(store, image, report)) continue
+      done.add(key)
+      refuseInUse(inUse.get(key))
       await store.remove(key)
       print(`successfully removed aci for image: "${key}"`)
       removed += 1
@@ -33,9 +48,27 @@ export async function removeImages({store}: Pick<Engine, 'store'>, keys: readonl
   if (stale + failed > 0) throw new RktError('RKT_IMAGE_REMOVE', 'error(s) found while removing images')
 }
 
-function nameOf(store: Engine['store'], key: ImageKey): string {
+/** Whether the image stays, by its other names. */
+async function removeOneName(store: Engine['store'], {key, source}: NamedImage, {note, print}: RemovalReport): Promise<boolean> {
+  if (source === undefined) return false
+  const asked = store.info(key).names.find((name) => name.source === source)
+  // given twice, or somebody else removed it
+  if (asked === undefined) return true
+  if (!(await store.removeName(key, asked))) return false
+  print(`successfully removed name "${nameOf(asked)}" of image: "${key}"`)
+  note(`image "${key}" stays: it is ${namesOf(store.info(key)).join(', ')} too`)
+  return true
+}
+
+function refuseInUse(pods: readonly string[] | undefined): void {
+  if (pods === undefined) return
+  const [who, what] = pods.length > 1 ? ['running pods', 'use it: stop them'] : ['running pod', 'uses it: stop it']
+  throw new RktError('RKT_IMAGE_IN_USE', `${who} ${pods.join(', ')} ${what} first, with "rkt stop ${pods.join(' ')}"`)
+}
+
+function shownName(store: Engine['store'], key: ImageKey): string {
   try {
-    return store.info(key).name
+    return nameOf(store.info(key))
   } catch {
     // a record that cannot be read is no reason to keep the image
     return ''

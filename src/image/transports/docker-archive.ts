@@ -1,7 +1,7 @@
 import {RktError} from '../../errors.ts'
 import {type Digest, digestOf, hostPlatform, type ImageConfig, maxDocument, mediaTypes, parseConfig} from '../../oci/index.ts'
 import {checkPlatform} from '../../registry/index.ts'
-import type {ImageKey, StoredLayer} from '../../store/index.ts'
+import type {NamedImage, StoredLayer} from '../../store/index.ts'
 import {bringLayers, checkLayers, checkRoom, type IncomingLayer} from '../bring-layers.ts'
 import {formatDistributionPoint} from '../distribution.ts'
 import {type ImageFile, type ImageFiles, openImageFiles, readImageFile} from '../image-files.ts'
@@ -16,7 +16,7 @@ import {importFromLayout} from './oci-layout.ts'
  * Imports an image of what `docker save` wrote; it is read again each time, whatever the pull policy says. Archives of today's Docker
  * are OCI layouts too, and read as such.
  */
-export async function importDockerArchive(session: Session, {path, ref}: LocalReference): Promise<ImageKey> {
+export async function importDockerArchive(session: Session, {path, ref}: LocalReference): Promise<NamedImage> {
   session.say(`using image from Docker archive ${path}`)
   using files = await openImageFiles(path, session.ports.store.tmpDir())
   const source = formatDistributionPoint({ref, type: 'docker-archive', url: `file://${encodeURI(path)}`})
@@ -32,7 +32,7 @@ interface Wanted {
   readonly source: string
 }
 
-async function importSaved(session: Session, files: ImageFiles, {path, ref, source}: Wanted): Promise<ImageKey> {
+async function importSaved(session: Session, files: ImageFiles, {path, ref, source}: Wanted): Promise<NamedImage> {
   const {store} = session.ports
   const item = select(await readItems(files, path), path, ref)
   const tags = ref === null ? item.tags : item.tags.toSorted((a, b) => Number(isNamed(b, ref)) - Number(isNamed(a, ref)))
@@ -50,7 +50,7 @@ async function importSaved(session: Session, files: ImageFiles, {path, ref, sour
   const stored = await bringLayers(importing, layers, {say: (message) => session.say(message), store})
   const manifestBytes = manifestOf(configBytes, stored, layers)
   const {host, repository, tag, typed} = name
-  return await importing.commit({
+  const key = await importing.commit({
     configBytes,
     identity: {host, manifestDigest: digestOf(manifestBytes), repository, tag, topLayer: stored.at(-1)?.digest, typed},
     latest: false,
@@ -58,6 +58,7 @@ async function importSaved(session: Session, files: ImageFiles, {path, ref, sour
     mediaType: mediaTypes.manifest[1],
     source,
   })
+  return {key, source}
 }
 
 interface Item {

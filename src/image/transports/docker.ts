@@ -1,7 +1,7 @@
 import {RktError} from '../../errors.ts'
 import {type DockerReference, digestOf, fullReference, parseDockerReference, typedHost} from '../../oci/index.ts'
 import {openCredentials, openRegistry, type RegistryImage, type Repository} from '../../registry/index.ts'
-import type {ImageKey} from '../../store/index.ts'
+import type {ImageKey, NamedImage} from '../../store/index.ts'
 import {bringLayers, checkLayers, checkRoom, type IncomingLayer} from '../bring-layers.ts'
 import {formatDistributionPoint} from '../distribution.ts'
 import {notInStore} from '../not-in-store.ts'
@@ -13,11 +13,12 @@ import {storedRemote, useStored} from '../stored-remote.ts'
  * The image of a registry: of the store, or from the registry, as the pull policy says. What the last download of the reference gave is
  * kept under the whole of it, so that `busybox` and `docker.io/library/busybox:latest` are one.
  */
-export async function findDocker(session: Session, text: string): Promise<ImageKey> {
+export async function findDocker(session: Session, text: string): Promise<NamedImage> {
   const {pullPolicy} = session.options
   const reference = parseDockerReference(text.replace(/^docker:\/\//, ''))
   const url = `docker://${fullReference(reference)}`
-  const stored = pullPolicy === 'update' ? null : await storedRemote(session, url, text)
+  const source = formatDistributionPoint({reference: fullReference(reference), type: 'docker'})
+  const stored = pullPolicy === 'update' ? null : await storedRemote(session, url, source, text)
   if (stored !== null) return stored
   if (pullPolicy === 'never') throw notInStore(`URL ${JSON.stringify(text)}`, {kind: 'docker image'})
   session.say(`remote fetching from URL ${JSON.stringify(text)}`)
@@ -27,17 +28,18 @@ export async function findDocker(session: Session, text: string): Promise<ImageK
     : null
   session.say(`fetching image from ${text}`)
   if (session.verifies && session.options.insecure.tls) session.note('warning: TLS verification has been disabled')
-  return await fetchImage(session, {reference, signature, url})
+  return await fetchImage(session, {reference, signature, source, url})
 }
 
 interface Wanted {
   readonly reference: DockerReference
   readonly signature: SigstoreVerification | null
+  readonly source: string
   /** Of the record. */
   readonly url: string
 }
 
-async function fetchImage(session: Session, {reference, signature, url}: Wanted): Promise<ImageKey> {
+async function fetchImage(session: Session, {reference, signature, source, url}: Wanted): Promise<NamedImage> {
   const {store} = session.ports
   const repository = repositoryOf(session, reference)
   const known = store.remote(url, {unvouched: !session.verifies})
@@ -46,17 +48,17 @@ async function fetchImage(session: Session, {reference, signature, url}: Wanted)
   if (signature === null && known !== null && (await repository.digest(reference)) === known.etag) {
     session.say(`image for ${url} has not changed, not fetching.`)
     await record(known.key, known.etag)
-    return await useStored(session, known.key)
+    return await useStored(session, {key: known.key, source})
   }
   const image = await repository.image(reference)
   const top = image.indexes[0] ?? image.manifest
   await signature?.check(top, repository)
   const key =
     known !== null && known.etag === top.digest
-      ? await useStored(session, known.key)
-      : await importImage(session, {image, latest: reference.tag === 'latest', reference, repository})
+      ? (await useStored(session, {key: known.key, source})).key
+      : await importImage(session, {image, latest: reference.tag === 'latest', reference, repository, source})
   await record(key, top.digest)
-  return key
+  return {key, source}
 }
 
 function repositoryOf(session: Session, reference: DockerReference): Repository {
@@ -77,9 +79,10 @@ interface Found {
   readonly latest: boolean
   readonly reference: DockerReference
   readonly repository: Repository
+  readonly source: string
 }
 
-async function importImage(session: Session, {image, latest, reference, repository}: Found): Promise<ImageKey> {
+async function importImage(session: Session, {image, latest, reference, repository, source}: Found): Promise<ImageKey> {
   const {store} = session.ports
   const shown = fullReference(reference)
   const {config, indexes, manifest} = image
@@ -106,6 +109,6 @@ async function importImage(session: Session, {image, latest, reference, reposito
     latest,
     manifestBytes: manifest.bytes,
     mediaType: manifest.mediaType,
-    source: formatDistributionPoint({reference: shown, type: 'docker'}),
+    source,
   })
 }

@@ -2,7 +2,7 @@ import {closeSync, fstatSync, openSync, readFileSync} from 'node:fs'
 import {pipeline} from 'node:stream/promises'
 import {type ErrorCode, RktError} from '../../errors.ts'
 import {native, systemError, unwrap} from '../../native/index.ts'
-import type {ImageKey} from '../../store/index.ts'
+import type {NamedImage} from '../../store/index.ts'
 import {descriptorSink, readDescriptor} from '../descriptor-streams.ts'
 import {importArchive} from '../import-archive.ts'
 import type {Session} from '../session.ts'
@@ -10,7 +10,7 @@ import type {Session} from '../session.ts'
 const maxSignature = 1024 * 1024
 
 /** Imports an image archive of this machine; it is read again each time, whatever the pull policy says. */
-export async function importFile(session: Session, path: string): Promise<ImageKey> {
+export async function importFile(session: Session, path: string): Promise<NamedImage> {
   const {signature: given} = session.options
   session.say(`using image from file ${path}`)
   const signature = session.verifies ? readSignatureFile(given ?? `${path.replace(/\.aci$/, '')}.aci.asc`) : undefined

@@ -3,10 +3,10 @@ import {pipeline} from 'node:stream/promises'
 import type {ImageManifest} from '../../appc/index.ts'
 import {RktError} from '../../errors.ts'
 import {openTransfer, redactUrl, statusError, type Transfer} from '../../http/index.ts'
-import type {ImageKey, Remote} from '../../store/index.ts'
+import type {ImageKey, NamedImage, Remote} from '../../store/index.ts'
 import {maxAgeOf} from '../cache-control.ts'
 import {descriptorSink} from '../descriptor-streams.ts'
-import type {DistributionPoint} from '../distribution.ts'
+import {type DistributionPoint, formatDistributionPoint} from '../distribution.ts'
 import {DownloadSlot} from '../download-slot.ts'
 import {importArchive} from '../import-archive.ts'
 import {progressOf} from '../progress.ts'
@@ -28,7 +28,7 @@ export interface RemoteArchive {
 }
 
 /** Fetches an image archive, unless the last download is fresh or the server says that it has not changed. */
-export async function fetchArchive(session: Session, archive: RemoteArchive): Promise<ImageKey> {
+export async function fetchArchive(session: Session, archive: RemoteArchive): Promise<NamedImage> {
   const {store} = session.ports
   const {signatureUrl, text} = archive
   const shown = redactUrl(text)
@@ -58,23 +58,26 @@ export async function fetchArchive(session: Session, archive: RemoteArchive): Pr
   }
   signature ??= signature === null ? await fetchDeferredSignature(session, signatureUrl) : undefined
   const {check, latest, source} = archive
-  const key = await importArchive(session, {fd: slot.fd, latest, shown, signature, source, ...(check && {check})})
+  const image = await importArchive(session, {fd: slot.fd, latest, shown, signature, source, ...(check && {check})})
   const {'cache-control': cacheControl, etag = ''} = transfer.headers
   await store.putRemote({
     downloadTime: new Date(),
     etag,
-    key,
+    key: image.key,
     maxAge: maxAgeOf(cacheControl),
     signatureUrl: session.options.signature ?? redactUrl(signatureUrl),
     url: text,
   })
-  return key
+  return image
 }
 
 /** A template that ignores labels gives one URL for all versions: the stored image of the URL may not be the one that is wanted. */
-async function reuse(session: Session, {check}: RemoteArchive, key: ImageKey): Promise<ImageKey> {
-  check?.(session.ports.store.manifest(key))
-  return await useStored(session, key)
+async function reuse(session: Session, {check, latest, source}: RemoteArchive, key: ImageKey): Promise<NamedImage> {
+  const {store} = session.ports
+  check?.(store.manifest(key))
+  const point = formatDistributionPoint(source)
+  await store.addSource(key, {latest, source: point})
+  return await useStored(session, {key, source: point})
 }
 
 function isFresh({downloadTime, maxAge}: Remote): boolean {

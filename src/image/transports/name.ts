@@ -1,7 +1,7 @@
 import {type ImageManifest, labelValue} from '../../appc/index.ts'
 import {RktError} from '../../errors.ts'
 import {redactUrl} from '../../http/index.ts'
-import type {ImageKey} from '../../store/index.ts'
+import type {NamedImage} from '../../store/index.ts'
 import {notInStore} from '../not-in-store.ts'
 import type {NameReference} from '../reference.ts'
 import type {Session} from '../session.ts'
@@ -10,7 +10,7 @@ import {checkIssuer} from '../verification.ts'
 import {fetchArchive} from './http.ts'
 
 /** The image of a name: of the store, or from where its publisher says that it lies, as the pull policy says. */
-export async function findName(session: Session, reference: NameReference): Promise<ImageKey> {
+export async function findName(session: Session, reference: NameReference): Promise<NamedImage> {
   const {pullPolicy} = session.options
   if (pullPolicy !== 'update') {
     const stored = storedName(session, reference)
@@ -26,20 +26,20 @@ export async function findName(session: Session, reference: NameReference): Prom
 }
 
 /** The image of that name that the store has, and that may be believed. */
-export function storedName(session: Session, reference: NameReference): ImageKey | null {
+export function storedName(session: Session, reference: NameReference): NamedImage | null {
   return lookUp(session, reference, !session.verifies)
 }
 
-function lookUp({ports}: Session, {labels, name}: NameReference, unvouched: boolean): ImageKey | null {
+function lookUp({ports}: Session, {labels, name}: NameReference, unvouched: boolean): NamedImage | null {
   try {
-    return ports.store.findByName(name, labels, {unvouched})
+    return ports.store.findNamed(name, labels, {unvouched})
   } catch (error) {
     if (error instanceof RktError && error.code === 'RKT_IMAGE_NOT_FOUND') return null
     throw error
   }
 }
 
-async function fetchName(session: Session, {labels, name, text}: NameReference): Promise<ImageKey> {
+async function fetchName(session: Session, {labels, name, text}: NameReference): Promise<NamedImage> {
   session.say(`searching for app image ${name}`)
   const {archive, signature} = await locate(session, {labels, name, text})
   session.say(`remote fetching from URL ${JSON.stringify(redactUrl(archive))}`)

@@ -1,7 +1,7 @@
 import {RktError} from '../../errors.ts'
 import {choosePlatform, type Descriptor, digestOf, hostPlatform} from '../../oci/index.ts'
 import {chooseImage} from '../../registry/index.ts'
-import type {ImageKey} from '../../store/index.ts'
+import type {NamedImage} from '../../store/index.ts'
 import {bringLayers, checkLayers, checkRoom, type IncomingLayer} from '../bring-layers.ts'
 import {formatDistributionPoint} from '../distribution.ts'
 import {openImageFiles} from '../image-files.ts'
@@ -12,7 +12,7 @@ import type {Session} from '../session.ts'
 import {SigstoreVerification} from '../sigstore-verification.ts'
 
 /** Imports an image of an OCI layout of this machine; it is read again each time, whatever the pull policy says. */
-export async function importLayout(session: Session, {path, ref}: LocalReference): Promise<ImageKey> {
+export async function importLayout(session: Session, {path, ref}: LocalReference): Promise<NamedImage> {
   session.say(`using image from OCI layout ${path}`)
   using files = await openImageFiles(path, session.ports.store.tmpDir())
   const layout = await LayoutSource.read(files, path)
@@ -28,7 +28,7 @@ interface Wanted {
 }
 
 /** The image of a layout that a reference means, verified as one of a registry is: by a signature that lies beside it. */
-export async function importFromLayout(session: Session, layout: LayoutSource, {path, ref, source}: Wanted): Promise<ImageKey> {
+export async function importFromLayout(session: Session, layout: LayoutSource, {path, ref, source}: Wanted): Promise<NamedImage> {
   const {store} = session.ports
   const entry = select(layout, path, ref)
   const name = localName(namesOf(entry), path)
@@ -47,7 +47,7 @@ export async function importFromLayout(session: Session, layout: LayoutSource, {
   await using importing = await store.importOci()
   await bringLayers(importing, layers, {say: (message) => session.say(message), store})
   const {host, repository, tag, typed} = name
-  return await importing.commit({
+  const key = await importing.commit({
     configBytes: config.bytes,
     identity: {host, manifestDigest: digestOf(manifest.bytes), repository, tag, topLayer: layers.at(-1)?.digest ?? undefined, typed},
     indexBytes: indexes[0]?.bytes,
@@ -56,6 +56,7 @@ export async function importFromLayout(session: Session, layout: LayoutSource, {
     mediaType: manifest.mediaType,
     source,
   })
+  return {key, source}
 }
 
 /** By digest, by name, or the only one; of equal names for several platforms the one that fits. */

@@ -1,5 +1,5 @@
 import {tmpdir} from 'node:os'
-import {Args, EngineCommand, Flags, manifestOfFile, resolveStoredImage} from '@rkt/engine'
+import {Args, type Engine, EngineCommand, Flags, manifestOfFile, resolveStoredName} from '@rkt/engine'
 
 export default class ImageCatManifest extends EngineCommand {
   static override args = {image: Args.string({description: 'ID or name of a stored image, or an ACI file', required: true})}
@@ -10,9 +10,12 @@ export default class ImageCatManifest extends EngineCommand {
     const {args, flags} = await this.parse(ImageCatManifest)
     await using engine = await this.openEngine()
     // a stored image's name never ends so
-    const text = args.image.endsWith('.aci')
-      ? await manifestOfFile(args.image, tmpdir())
-      : engine.store.manifestBytes(resolveStoredImage(engine.store, args.image)).toString()
+    const text = args.image.endsWith('.aci') ? await manifestOfFile(args.image, tmpdir()) : await shownManifest(engine.store, args.image)
     this.print(flags['pretty-print'] ? JSON.stringify(JSON.parse(text), null, '\t') : text)
   }
+}
+
+async function shownManifest(store: Engine['store'], text: string): Promise<string> {
+  const {key, source} = resolveStoredName(store, text)
+  return (await store.shownManifest(key, source)).toString()
 }

@@ -1,4 +1,4 @@
-import {Args, EngineCommand, exportImage, Flags, resolveStoredImage} from '@rkt/engine'
+import {Args, EngineCommand, exportImage, Flags, resolveStoredName} from '@rkt/engine'
 
 export default class ImageExport extends EngineCommand {
   static override args = {
@@ -17,7 +17,7 @@ export default class ImageExport extends EngineCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(ImageExport)
     await using engine = await this.openEngine()
-    await exportImage(engine, resolveStoredImage(engine.store, args.image), args.output, {
+    await exportImage(engine, resolveStoredName(engine.store, args.image), args.output, {
       format: flags.oci ? 'oci' : 'aci',
       overwrite: flags.overwrite,
     })

@@ -1,4 +1,4 @@
-import {Args, EngineCommand, extractImage, Flags, resolveStoredImage} from '@rkt/engine'
+import {Args, EngineCommand, extractImage, Flags, resolveStoredName} from '@rkt/engine'
 
 export default class ImageExtract extends EngineCommand {
   static override args = {
@@ -14,7 +14,7 @@ export default class ImageExtract extends EngineCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(ImageExtract)
     await using engine = await this.openEngine()
-    const key = resolveStoredImage(engine.store, args.image)
-    await extractImage(engine, key, args.output, {overwrite: flags.overwrite, rootfsOnly: flags['rootfs-only']})
+    const image = resolveStoredName(engine.store, args.image)
+    await extractImage(engine, image, args.output, {overwrite: flags.overwrite, rootfsOnly: flags['rootfs-only']})
   }
 }

@@ -1,5 +1,5 @@
-import {absoluteTime, type Engine, EngineCommand, Flags, formatTable, humanSize, type ImageInfo, RktError, relativeTime} from '@rkt/engine'
-import {listImages, nameOf, SORT_KEYS, sizeOf} from '../../list-images.ts'
+import {absoluteTime, type Engine, EngineCommand, Flags, formatTable, humanSize, RktError, relativeTime} from '@rkt/engine'
+import {type ListedImage, listImages, nameOf, SORT_KEYS, sizeOf} from '../../list-images.ts'
 
 const FIELDS = ['id', 'name', 'size', 'importtime', 'lastused'] as const
 type Field = (typeof FIELDS)[number]
@@ -39,6 +39,7 @@ export default class ImageList extends EngineCommand {
     }),
     sort: Flags.options({default: ['importtime'], description: 'sort the output by the values of these fields', values: SORT_KEYS}),
   }
+  static override description = 'An image that came from several places under several names is listed once for each name.'
   static override summary = 'List images in the local store'
 
   async run(): Promise<void> {
@@ -71,7 +72,7 @@ export default class ImageList extends EngineCommand {
   }
 }
 
-function cell(image: ImageInfo, field: Field, full: boolean): string {
+function cell(image: ListedImage, field: Field, full: boolean): string {
   const time = (date: Date) => (full ? absoluteTime(date) : relativeTime(date))
   switch (field) {
     case 'id':
@@ -88,12 +89,12 @@ function cell(image: ImageInfo, field: Field, full: boolean): string {
 }
 
 /** `null` for none, as scripts know it. Times are nanoseconds, which only text can hold. */
-function toJson(images: readonly ImageInfo[], {pretty, store}: {pretty: boolean; store: Engine['store']}): string {
+function toJson(images: readonly ListedImage[], {pretty, store}: {pretty: boolean; store: Engine['store']}): string {
   if (images.length === 0) return 'null'
   // of ECMAScript 2026, and in every Node that we run on
   const {rawJSON} = JSON as unknown as {rawJSON(text: string): unknown}
   const nanoseconds = (date: Date) => rawJSON(String(BigInt(date.getTime()) * 1_000_000n))
-  const digestOf = ({key}: ImageInfo) => {
+  const digestOf = ({key}: ListedImage) => {
     const oci = store.oci(key)
     return oci === null ? {} : {oci_digest: oci.manifest}
   }
@@ -104,6 +105,7 @@ function toJson(images: readonly ImageInfo[], {pretty, store}: {pretty: boolean;
     last_used_time: nanoseconds(image.lastUsed),
     size: sizeOf(image),
     source: image.source,
+    sources: image.sources,
     ...digestOf(image),
   }))
   return JSON.stringify(values, null, pretty ? '\t' : undefined)

@@ -1,4 +1,4 @@
-import {Args, EngineCommand, Flags, renderImage, resolveStoredImage} from '@rkt/engine'
+import {Args, EngineCommand, Flags, renderImage, resolveStoredName} from '@rkt/engine'
 
 export default class ImageRender extends EngineCommand {
   static override args = {
@@ -14,7 +14,7 @@ export default class ImageRender extends EngineCommand {
   async run(): Promise<void> {
     const {args, flags} = await this.parse(ImageRender)
     await using engine = await this.openEngine()
-    const key = resolveStoredImage(engine.store, args.image)
-    await renderImage(engine, key, args.output, {overwrite: flags.overwrite, rootfsOnly: flags['rootfs-only']})
+    const image = resolveStoredName(engine.store, args.image)
+    await renderImage(engine, image, args.output, {overwrite: flags.overwrite, rootfsOnly: flags['rootfs-only']})
   }
 }

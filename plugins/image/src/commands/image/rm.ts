@@ -1,7 +1,10 @@
-import {causeChain, EngineCommand, type ImageKey, RktError, resolveStoredImage} from '@rkt/engine'
+import {causeChain, EngineCommand, type NamedImage, RktError, resolveStoredName} from '@rkt/engine'
 import {removeImages} from '../../remove-images.ts'
 
 export default class ImageRm extends EngineCommand {
+  static override description =
+    'An image that has several names loses the one that is given; with the last, or given by its ID, it is removed. The image of a running ' +
+    'pod stays.'
   static override strict = false
   static override summary = 'Remove one or more images with the given IDs or image names from the local store'
   static override usage = 'IMAGE...'
@@ -10,14 +13,14 @@ export default class ImageRm extends EngineCommand {
     const {argv} = await this.parse(ImageRm)
     if (argv.length === 0) throw new RktError('RKT_BAD_ARGUMENTS', 'must provide at least one image ID')
     await using engine = await this.openEngine()
-    const keys = argv.flatMap((reference): ImageKey[] => {
+    const images = argv.flatMap((reference): NamedImage[] => {
       try {
-        return [resolveStoredImage(engine.store, reference)]
+        return [resolveStoredName(engine.store, reference)]
       } catch (error) {
         this.note(causeChain(error).at(-1) ?? '')
         return []
       }
     })
-    if (keys.length > 0) await removeImages(engine, keys, {note: (line) => this.note(line), print: (line) => this.print(line)})
+    if (images.length > 0) await removeImages(engine, images, {note: (line) => this.note(line), print: (line) => this.print(line)})
   }
 }
