@@ -64,7 +64,7 @@ test('image list shows what is stored, in the columns and the order asked for', 
     /^example.com\/busybox:1.0.0\nexample.com\/another/,
   )
   const [first] = JSON.parse(await host.ok(['image', 'list', '--format=json']))
-  assert.deepEqual(Object.keys(first), ['id', 'name', 'import_time', 'last_used_time', 'size', 'source'])
+  assert.deepEqual(Object.keys(first), ['id', 'name', 'import_time', 'last_used_time', 'size', 'source', 'sources'])
   assert.match(first.id, /^sha512-[\da-f]{64}$/)
   assert.match(await host.ok(['image', 'list', '--format=json-pretty']), /^\[\n\t\{\n\t\t"id": "/)
 })
