@@ -59,9 +59,9 @@ const banner = {js: "import {createRequire as __createRequire} from 'node:module
 
 /** Functions of Node's modules that cost milliseconds to load: what only calls them loads the module with the first call. */
 const lazyFunctions: Readonly<Record<string, readonly string[]>> = {
-  'node:crypto': ['createHash', 'randomBytes', 'randomUUID', 'timingSafeEqual'],
+  'node:crypto': ['createHash', 'createHmac', 'randomBytes', 'randomUUID', 'timingSafeEqual'],
   'node:module': ['createRequire'],
-  'node:net': ['isIP', 'isIPv4', 'isIPv6'],
+  'node:net': ['connect', 'isIP', 'isIPv4', 'isIPv6'],
   'node:stream/promises': ['finished', 'pipeline'],
   'node:timers/promises': ['setTimeout'],
   'node:zlib': ['createGunzip', 'createGzip'],

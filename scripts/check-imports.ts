@@ -18,7 +18,7 @@ const layers = [
   ['image'],
   ['stage1'],
   ['pod'],
-  ['engine'],
+  ['engine', 'metadata'],
   ['cli'],
   ['commands', 'index', 'main'],
 ]

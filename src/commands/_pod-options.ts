@@ -96,8 +96,8 @@ export function runOptions(
   networks: readonly string[],
   localConfig: string | undefined,
 ): RunOptions {
-  const {hostname, interactive, ipc} = flags
-  return {hostname, interactive, ipc, localConfig, names: names(flags), networks}
+  const {hostname, interactive, ipc, 'mds-register': register} = flags
+  return {hostname, interactive, ipc, localConfig, names: names(flags), networks, register}
 }
 
 function names(flags: FlagValues<typeof networkFlags>): NameConfig {
@@ -108,19 +108,6 @@ function names(flags: FlagValues<typeof networkFlags>): NameConfig {
     search: flags['dns-search'],
     servers: flags.dns,
   })
-}
-
-/** The service is not part of this program yet, so nobody answers. */
-export function requireMetadataService(register: boolean): void {
-  if (!register) return
-  const text = [
-    'could not reach the metadata service.',
-    'Make sure metadata service is currently running or use',
-    '"rkt run --mds-register=false" to skip pod registration.',
-    'For more information on running metadata service,',
-    'see https://github.com/rkt/rkt/blob/master/Documentation/subcommands/metadata-service.md',
-  ].join('\n')
-  throw new RktError('RKT_METADATA_SERVICE', 'failed to register the pod', {cause: new Error(text)})
 }
 
 export const preparationFlags = {

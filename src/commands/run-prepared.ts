@@ -1,7 +1,7 @@
 import {Args, EngineCommand} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
-import {becomePod, explain, overlayProblem, readPreparedPod, setUpPod} from '../pod/index.ts'
-import {networkFlags, networksOf, requireMetadataService, runOptions} from './_pod-options.ts'
+import {becomePod, explain, overlayProblem, readPreparedPod, requireMetadataService, setUpPod} from '../pod/index.ts'
+import {networkFlags, networksOf, runOptions} from './_pod-options.ts'
 
 export default class RunPrepared extends EngineCommand {
   static override args = {pod: Args.string({description: 'UUID of the pod, or a unique prefix of it', required: true})}
@@ -25,7 +25,7 @@ export default class RunPrepared extends EngineCommand {
     const prepared = explained('cannot read pod manifest', () => readPreparedPod(pod))
     if (flags.interactive && prepared.apps.length > 1)
       throw new RktError('RKT_BAD_ARGUMENTS', 'interactive option only supports pods with one app')
-    requireMetadataService(flags['mds-register'])
+    if (flags['mds-register']) requireMetadataService()
     if (prepared.overlay && overlayProblem(engine) !== null)
       throw new RktError('RKT_OVERLAY', 'unable to run prepared overlay-enabled pod: overlay not supported')
     await becomePod(engine, pod, await setUpPod(engine, pod, prepared, options))

@@ -2,8 +2,8 @@ import {writeFileSync} from 'node:fs'
 import {EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
-import {becomePod, orRemoved, setUpPod} from '../pod/index.ts'
-import {networkFlags, networksOf, pullPolicy, requireMetadataService, runOptions} from './_pod-options.ts'
+import {becomePod, orRemoved, requireMetadataService, setUpPod} from '../pod/index.ts'
+import {networkFlags, networksOf, pullPolicy, runOptions} from './_pod-options.ts'
 import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
 
 export default class Run extends EngineCommand {
@@ -37,7 +37,7 @@ End the image arguments with a lone "---" to resume argument parsing.`
     checkManifestConflicts(flags, images)
     if (flags.interactive && images.length > 1) throw new RktError('RKT_BAD_ARGUMENTS', 'interactive option only supports one image')
     requireImages(flags, images)
-    requireMetadataService(flags['mds-register'])
+    if (flags['mds-register']) requireMetadataService()
     const options = runOptions(flags, networks, this.globals.localConfig)
 
     await using engine = await this.openEngine()

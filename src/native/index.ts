@@ -24,5 +24,6 @@ export type {
   Xattr,
 } from './contract.ts'
 export {FileLock, type LockOptions, type WaitOptions} from './file-lock.ts'
+export {takeListenFds} from './listen-fds.ts'
 export {failureError, isFailure, native, unwrap} from './load.ts'
 export {SystemError, systemError} from './system-error.ts'

@@ -8,6 +8,7 @@ import type {PodEngine} from './engine-slice.ts'
 import {type HeldPod, movePod} from './held-pod.ts'
 import {podFiles} from './paths.ts'
 import {movedAt, type Pod} from './pods.ts'
+import {unregisterPod} from './registration.ts'
 import type {PodDirectory} from './state.ts'
 import type {PodUuid} from './uuid.ts'
 
@@ -126,6 +127,11 @@ function moveIfThere(move: () => void): void {
  * says whether the pod is gone.
  */
 export async function deletePod(engine: GcEngine, pod: HeldPod<'exited-garbage' | 'garbage'>, {note}: GcReport): Promise<boolean> {
+  try {
+    await unregisterPod(pod)
+  } catch (cause) {
+    note(withCause('warning: could not unregister pod with metadata service', cause))
+  }
   if (pod.directory === 'exited-garbage') await collectStage1(engine, pod, note)
   try {
     unwrap(native().unmountBelow(pod.path))

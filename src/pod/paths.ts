@@ -6,6 +6,8 @@ export const podFiles = {
   created: 'pod-created',
   manifest: 'pod',
   manifestLock: 'pod.lck',
+  metadataMarker: 'mds-registered',
+  metadataToken: 'mds-token',
   netInfo: 'net-info.json',
   overlay: 'overlay',
   overlayMarker: 'overlay-prepared',

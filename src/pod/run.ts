@@ -11,6 +11,7 @@ import {Layer} from './layer.ts'
 import {PodOverlays} from './overlay.ts'
 import {podFiles, stage2} from './paths.ts'
 import type {PreparedPod} from './prepared-pod.ts'
+import {registerPod, unregisterPod} from './registration.ts'
 
 export interface RunOptions {
   readonly names: NameConfig
@@ -19,6 +20,8 @@ export interface RunOptions {
   readonly ipc?: string | undefined
   readonly localConfig?: string | undefined
   readonly networks: readonly string[]
+  /** Makes the pod known to the metadata service. */
+  readonly register?: boolean
 }
 
 /** A pod that is ready to be run: all that can be refused was refused. */
@@ -44,12 +47,13 @@ export async function setUpPod(
   diagnostics.debug('stage0', 'Setting up stage1')
   const copied = join(pod.path, podFiles.stage1Rootfs)
   const entrypoint = findEntrypoint(manifest, 'run', prepared.overlay ? treestore.rootfsPath(tree) : copied)
-  const {warnings, words} = stage1Arguments(pod, prepared, options, globals)
-  for (const warning of warnings) diagnostics.note('stage0', warning)
   // A command that was killed at this point leaves a prepared pod with some of it.
   if (pod.directory === 'prepared') unwrap(await native().removeTree(join(pod.path, podFiles.overlay)))
   const mounts = prepared.overlay ? writeOverlays(engine, pod, prepared, options, home) : writeCopies(pod, prepared, options)
   diagnostics.debug('stage0', `Wrote filesystem to ${home}`)
+  const token = options.register ? await registerPod(engine, pod, prepared) : undefined
+  const {warnings, words} = stage1Arguments(pod, prepared, {...options, token}, globals)
+  for (const warning of warnings) diagnostics.note('stage0', warning)
   const rootfs = join(home, podFiles.stage1Rootfs)
   return {argv: [argvZero(rootfs, entrypoint), ...words], executable: join(rootfs, entrypoint.relative), mounts}
 }
@@ -59,7 +63,7 @@ const argvZero = (rootfs: string, {named}: Entrypoint) => join(rootfs, named)
 function stage1Arguments(
   pod: HeldPod<'prepare' | 'prepared'>,
   {privateUsers, stage1}: PreparedPod,
-  {hostname, interactive, ipc, localConfig, names, networks}: RunOptions,
+  {hostname, interactive, ipc, localConfig, names, networks, token}: RunOptions & {readonly token: string | undefined},
   {debug, insecure}: PodEngine['options'],
 ): Arguments {
   return runArguments(
@@ -71,6 +75,7 @@ function stage1Arguments(
       interactive,
       ipc,
       localConfig,
+      metadataToken: token,
       mutable: false,
       networks,
       privateUsers,
@@ -120,6 +125,7 @@ export async function becomePod(
 /** Removes a pod that never started. What cannot be removed is an exited pod, which `gc` takes. */
 async function forget(pod: HeldPod<'run'>): Promise<void> {
   try {
+    await unregisterPod(pod)
     unwrap(native().unmountBelow(pod.path))
     unwrap(await native().removeTree(pod.moveTo('exited-garbage').path))
   } catch {

@@ -14,6 +14,8 @@ export interface RunOptions {
   /** `resolv=R,hosts=H` */
   readonly dnsConfMode?: string | undefined
   readonly insecure: Pick<InsecureOptions, 'capabilities' | 'paths' | 'seccomp'>
+  /** What the metadata service knows the pod by, when it is registered there: 32 hex digits. */
+  readonly metadataToken?: string | undefined
   readonly mutable: boolean
   readonly ipc?: string | undefined
   readonly uuid: string
@@ -26,13 +28,15 @@ export interface Arguments {
 }
 
 export function runArguments(options: RunOptions, version: number): Arguments {
-  const {debug, dnsConfMode, hostname, insecure, interactive, ipc, localConfig, mutable, networks, privateUsers, uuid} = options
+  const {debug, dnsConfMode, hostname, insecure, interactive, ipc, localConfig, metadataToken, mutable, networks, privateUsers, uuid} =
+    options
   const words: string[] = []
   const warnings: string[] = []
   if (debug) words.push('--debug')
   words.push(`--net=${networks.join(',')}`)
   if (interactive) words.push('--interactive')
   if (privateUsers) words.push(`--private-users=${privateUsers}`)
+  if (metadataToken) words.push(`--mds-token=${metadataToken}`)
   if (localConfig) words.push(`--local-config=${localConfig}`)
   if (hostname) {
     if (version > 1) words.push(`--hostname=${hostname}`)

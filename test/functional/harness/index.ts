@@ -5,7 +5,7 @@
 export {hostileArchive, type TarEntry, tarBytes} from './archives.ts'
 export {foreignFlavor} from './foreign-flavor.ts'
 export {aHost, checkout, Host, RunningPod, rktProgram} from './host.ts'
-export {addBusybox, arch, buildImage, busybox, compileProgram, manifest, program, redis} from './images.ts'
+export {addBusybox, addWithLibraries, arch, buildImage, busybox, compileProgram, manifest, program, redis} from './images.ts'
 export {inApp, withoutLabels} from './in-app.ts'
 export {eventually, type Result, Running, runProgram} from './processes.ts'
 export {cgroups, contents, familyOf, mounts, processes} from './traces.ts'
