@@ -15,6 +15,7 @@ pub mod lookup;
 pub mod mountinfo;
 pub mod mounts;
 pub mod plan;
+pub mod seccomp;
 pub mod spawn;
 pub mod sys;
 pub mod tree;
