@@ -30,7 +30,8 @@ fn main() {
         for (name, kill) in [("killing", RET_KILL), ("notifying", RET_NOTIFY)] {
             writeln!(text, "        {name}: &[").expect("memory");
             for Instruction { code, jt, jf, k } in compile(&machine, &calls, kill) {
-                writeln!(text, "            Instruction {{ code: {code}, jt: {jt}, jf: {jf}, k: {k} }},").expect("memory");
+                writeln!(text, "            Instruction {{ code: {code}, jt: {jt}, jf: {jf}, k: {k} }},")
+                    .expect("memory");
             }
             text.push_str("        ],\n");
         }

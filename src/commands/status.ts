@@ -70,7 +70,13 @@ function statusLines(pod: Pod): string[] {
   if (pid !== undefined) lines.push(`pid=${pid}`)
   lines.push(`exited=${state === 'exited' || state === 'exited garbage'}`)
   // Statuses of apps that have ended while others run are known too, and a script may want them.
-  for (const [name, status] of exitStatuses(contents, state)) lines.push(`app-${name}=${status}`)
+  const statuses = exitStatuses(contents, state)
+  for (const [name, status] of statuses) lines.push(`app-${name}=${status}`)
+  for (const [name] of statuses) {
+    const call = contents.refusedCall(name)
+    // Not below app-: what reads those lines expects a number, and any app-NAME may be an app's.
+    if (call !== undefined) lines.push(`syscall-${name}=${call}`)
+  }
   return lines
 }
 

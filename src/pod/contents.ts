@@ -96,6 +96,11 @@ export class PodContents {
     return exitStatus(root, app)
   }
 
+  /** The system call that an app died of, whose status says that it died of one. */
+  refusedCall(app: string, root: string = this.stage1Root()): string | undefined {
+    return refusedCall(root, app)
+  }
+
   isSupervisorReady(): boolean {
     const target = native().readLinkBeneath(this.stage1Root(), supervisorStatus)
     return target === 'ready'
@@ -121,6 +126,14 @@ export function exitStatus(root: string, app: string): number | undefined {
   if (bytes === null || 'failure' in bytes) return undefined
   const text = bytes.toString('latin1').trim()
   return /^-?\d{1,10}$/.test(text) ? Number(text) : undefined
+}
+
+/** The name in the file beside a status file, or its number; a pod may have replaced it by anything at all. */
+function refusedCall(root: string, app: string): string | undefined {
+  const bytes = native().readFileBeneath(root, `${statusFile(app)}.syscall`, maxStatusBytes)
+  if (bytes === null || 'failure' in bytes) return undefined
+  const text = bytes.toString('latin1').trim()
+  return /^\w{1,40}$/.test(text) ? text : undefined
 }
 
 /** One line of `net-info.json`. */

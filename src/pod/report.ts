@@ -16,6 +16,8 @@ export interface AppReport {
   readonly started_at?: RawNumber
   readonly finished_at?: RawNumber
   readonly exit_code?: number
+  /** The system call that the app died of. */
+  readonly refused_syscall?: string
   readonly image_id?: string
   readonly mounts?: readonly {
     readonly name: string
@@ -51,7 +53,8 @@ export function reportPod(pod: Pod): PodReport {
   const root = manifest && hasStatuses(pod.state) ? contents.stage1Root() : undefined
   const apps = manifest?.apps.map((app) => {
     const exitCode = root === undefined ? undefined : contents.exitStatus(app.name, root)
-    return reportApp(app, manifest, {created, exitCode, finished, started, state: pod.state})
+    const refusedCall = exitCode === undefined ? undefined : contents.refusedCall(app.name, root)
+    return reportApp(app, manifest, {created, exitCode, finished, refusedCall, started, state: pod.state})
   })
   return {
     name: pod.uuid,
@@ -70,11 +73,13 @@ interface AppFacts {
   readonly created: Instant
   readonly exitCode: number | undefined
   readonly finished: Instant | undefined
+  readonly refusedCall: string | undefined
   readonly started: Instant | undefined
   readonly state: PodState
 }
 
-function reportApp(app: RuntimeApp, {volumes = []}: PodManifest, {created, exitCode, finished, started, state}: AppFacts): AppReport {
+function reportApp(app: RuntimeApp, {volumes = []}: PodManifest, facts: AppFacts): AppReport {
+  const {created, exitCode, finished, refusedCall, started, state} = facts
   const mounts = app.mounts?.map((mount) => reportMount(mount, app, volumes)) ?? []
   return {
     name: app.name,
@@ -83,6 +88,7 @@ function reportApp(app: RuntimeApp, {volumes = []}: PodManifest, {created, exitC
     ...(started !== undefined && {started_at: rawNumber(started)}),
     ...(finished !== undefined && {finished_at: rawNumber(finished)}),
     ...(exitCode !== undefined && {exit_code: exitCode}),
+    ...(refusedCall !== undefined && {refused_syscall: refusedCall}),
     ...(app.image.id !== undefined && {image_id: app.image.id}),
     ...(mounts.length > 0 && {mounts}),
     ...userMaps(app.app),

@@ -89,9 +89,11 @@ pub fn bound(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Makes permitted and effective what this process has of `names`; nothing inheritable, nothing ambient.
-pub fn set(names: &[String]) -> Result<()> {
-    let keep = CapabilitySet::from_bits_retain(mask(names)?);
+/// Makes permitted and effective what this process has of `names` and, until it executes a program, of `more`; nothing inheritable,
+/// nothing ambient.
+pub fn set(names: &[String], more: &[&str]) -> Result<()> {
+    let more = more.iter().try_fold(0, |mask, name| Ok(mask | 1 << number(name)?))?;
+    let keep = CapabilitySet::from_bits_retain(mask(names)? | more);
     let has = rustix::thread::capabilities(None).context(|| "read capabilities")?.permitted;
     let sets = CapabilitySets { effective: has & keep, permitted: has & keep, inheritable: CapabilitySet::empty() };
     rustix::thread::clear_ambient_capability_set().context(|| "clear ambient capabilities")?;

@@ -1,6 +1,7 @@
 //! A pod's plan: everything that will be done, as plain data, in the order in which it is done. It can be printed, compared and
 //! tested without root; performing it decides nothing.
 
+use crate::seccomp::SystemCalls;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -234,6 +235,10 @@ pub struct App {
     pub user: User,
     /// Bounding set by name; none leaves the caller's.
     pub capabilities: Option<Vec<String>>,
+    /// What becomes of each system call; none filters nothing.
+    pub system_calls: Option<SystemCalls>,
+    /// Whether pid 1 listens to the filter, to say which call a process was ended for.
+    pub names_refusals: bool,
     /// prctl(2), PR_SET_NO_NEW_PRIVS.
     pub no_new_privileges: bool,
     /// Written to /proc/self/oom_score_adj.

@@ -1,15 +1,27 @@
 //! The last steps of a process that becomes an app, a handler or an entered command.
 
+use crate::channel::Channel;
 use crate::inherited::Inherited;
 use crate::plan::{Exec, User};
+use crate::seccomp::SystemCalls;
 use crate::{Context, Failure, Result};
 use crate::{caps, sys};
 use rustix::fs::{Gid, Uid};
 use std::ffi::{CStr, CString};
 use std::io;
+use std::os::fd::AsFd;
 
 /// The status of an app that could not be executed.
 pub const EXEC_FAILED: i32 = 203;
+
+/// A filter of system calls, and who is told of those that it withholds.
+#[derive(Clone, Copy)]
+pub struct Filter<'a> {
+    /// What becomes of each call.
+    pub system_calls: &'a SystemCalls,
+    /// Gets the descriptor that tells of them; with none the kernel ends the process and tells nobody which call it was.
+    pub listener: Option<&'a Channel>,
+}
 
 /// What a process is given before it executes.
 pub struct Persona<'a> {
@@ -17,12 +29,35 @@ pub struct Persona<'a> {
     pub user: &'a User,
     /// Its capabilities; none leaves what the caller of rkt has.
     pub capabilities: Option<&'a [String]>,
+    /// What becomes of its system calls; none filters nothing.
+    pub filter: Option<Filter<'a>>,
     /// Whether it may never gain privileges.
     pub no_new_privileges: bool,
     /// Its directory.
     pub working_directory: &'a str,
     /// Signals and umask of the caller.
     pub inherited: &'a Inherited,
+}
+
+/// How a process says that its filter has a listener, which comes along.
+pub const LISTENER: u8 = b'l';
+
+/// The calls that hand a listener over.
+const HANDOVER: [&str; 2] = ["sendmsg", "seccomp"];
+
+impl Filter<'_> {
+    fn install(self) -> Result<()> {
+        let Some(channel) = self.listener else { return self.system_calls.install() };
+        // A filter that withholds these comes in two parts: one that lets them through and has the listener, and one that does not.
+        let (first, second) = self.system_calls.split(&HANDOVER);
+        let Some(listener) = first.install_listened()? else {
+            return second.map_or(Ok(()), |second| second.install());
+        };
+        channel.send(LISTENER, Some(listener.as_fd())).context(|| "tell of the filter of system calls")?;
+        // The exec closes it; we may not be allowed to.
+        std::mem::forget(listener);
+        second.map_or(Ok(()), |second| second.install())
+    }
 }
 
 impl Persona<'_> {
@@ -39,13 +74,17 @@ impl Persona<'_> {
         // By its own user: a directory that this one may not enter is an error, not a leak.
         rustix::process::chdir(self.working_directory).context(|| format!("chdir {}", self.working_directory))?;
         if let Some(names) = self.capabilities {
-            caps::set(names)?;
+            // A filter is for those who administer, or who never gain privileges. The exec takes what the bounding set lacks.
+            let administers = self.filter.is_some() && !self.no_new_privileges;
+            caps::set(names, if administers { &["CAP_SYS_ADMIN"] } else { &[] })?;
         }
         if self.no_new_privileges {
             rustix::thread::set_no_new_privs(true).context(|| "set no_new_privs")?;
         }
         self.inherited.restore();
-        sys::close_on_exec_from(3).context(|| "close descriptors")
+        sys::close_on_exec_from(3).context(|| "close descriptors")?;
+        // Last of all: what comes after is filtered, and that is the exec alone.
+        self.filter.map_or(Ok(()), Filter::install)
     }
 }
 

@@ -357,8 +357,7 @@ pub fn seccomp(program: &[crate::seccomp::Instruction], listen: bool) -> io::Res
     let flags = if listen { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER } else { 0 };
     // SAFETY: the program has the layout of sock_fprog (an Instruction that of sock_filter), its length is that of the slice, and the
     // kernel copies both before it returns.
-    let result =
-        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program) };
     let number = check(result)?;
     // SAFETY: the kernel has just made it, nobody else owns it.
     Ok(listen.then(|| unsafe { OwnedFd::from_raw_fd(number as i32) }))

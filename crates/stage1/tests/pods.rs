@@ -43,7 +43,7 @@ fn the_first_app_that_fails_ends_the_pod_and_one_that_was_stopped_cleanly_record
 
     let ended = pod.run(&["--net=host"]);
 
-    assert_eq!(ended.status, Some(5));
+    assert_eq!(ended.status, Some(5), "{}", ended.stderr);
     assert_eq!(["good", "bad", "late"].map(|app| pod.app_status(app)), [Some(0), Some(5), Some(0)]);
 }
 

@@ -230,9 +230,10 @@ const fn ret(value: u32) -> Instruction {
 
 /// A binary tree over ranges that are in order.
 fn tree(ranges: &[(u32, Leaf)]) -> Vec<Instruction> {
-    let [.., _] = ranges else { return Vec::new() };
-    if let [(_, leaf)] = ranges {
-        return emit(leaf);
+    match ranges {
+        [] => return Vec::new(),
+        [(_, leaf)] => return emit(leaf),
+        _ => {}
     }
     let (low, high) = ranges.split_at(ranges.len() / 2);
     let (below, above) = (tree(low), tree(high));
@@ -252,12 +253,9 @@ fn tree(ranges: &[(u32, Leaf)]) -> Vec<Instruction> {
 fn emit(leaf: &Leaf) -> Vec<Instruction> {
     match leaf {
         Leaf::Return(value) => vec![ret(*value)],
-        Leaf::Flags(mask, any, none) => vec![
-            load(FIRST_ARGUMENT),
-            Instruction { code: ANY_BIT, jt: 0, jf: 1, k: *mask },
-            ret(*any),
-            ret(*none),
-        ],
+        Leaf::Flags(mask, any, none) => {
+            vec![load(FIRST_ARGUMENT), Instruction { code: ANY_BIT, jt: 0, jf: 1, k: *mask }, ret(*any), ret(*none)]
+        }
         Leaf::Multiplex(mask, cases, otherwise) => {
             let mut code = vec![load(FIRST_ARGUMENT)];
             if *mask != u32::MAX {

@@ -89,12 +89,29 @@ impl SystemCalls {
         }
     }
 
+    /// Two filters that are this one together: one that allows these calls, and one that withholds what this one withholds of them.
+    pub fn split(&self, allowed: &[&'static str]) -> (Cow<'_, Self>, Option<Self>) {
+        let withheld: Vec<(&'static str, Outcome)> = allowed
+            .iter()
+            .map(|&name| (name, self.by_name().get(name).copied().unwrap_or(self.otherwise)))
+            .filter(|(_, outcome)| *outcome != Outcome::Allow)
+            .collect();
+        if withheld.is_empty() {
+            return (Cow::Borrowed(self), None);
+        }
+        let names: Names = withheld.iter().map(|&(name, _)| name).collect();
+        let mut first = self.clone();
+        first.rules.push(rule(Outcome::Allow, &names));
+        let rules = withheld.into_iter().map(|(name, outcome)| rule(outcome, &Names::from([name]))).collect();
+        (Cow::Owned(first), Some(Self { rules, ..Self::removing(&Names::new(), None) }))
+    }
+
     /// The outcomes of the calls that have a rule; where two speak of one the later counts.
     pub fn by_name(&self) -> BTreeMap<&str, Outcome> {
-        let pairs = |rule: &'_ Rule| rule.outcome;
-        self.rules
-            .iter()
-            .flat_map(|rule| rule.names.split_whitespace().map(move |name| (name, pairs(rule))))
-            .collect()
+        let mut outcomes = BTreeMap::new();
+        for rule in &self.rules {
+            outcomes.extend(rule.names.split_whitespace().map(|name| (name, rule.outcome)));
+        }
+        outcomes
     }
 }

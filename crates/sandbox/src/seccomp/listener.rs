@@ -14,8 +14,8 @@ pub struct Listener(OwnedFd);
 /// A call that was withheld, whose process has been sent the signal that ends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The process, or the thread of it that made the call, in our pid namespace.
-    pub thread: i32,
+    /// The process, in our pid namespace.
+    pub process: i32,
     /// The name of the call, or its number.
     pub name: String,
 }
@@ -42,24 +42,67 @@ impl Listener {
         if thread <= 1 {
             return None;
         }
-        let signal = if takes_signal(thread, libc::SIGSYS) { libc::SIGSYS } else { libc::SIGKILL };
+        let status = Status::read(thread);
+        let signal = if status.takes_signal(libc::SIGSYS) { libc::SIGSYS } else { libc::SIGKILL };
         // While the thread waits its number is nobody else's.
         if !sys::is_waiting(self.0.as_fd(), notification) {
             return None;
         }
-        // Gone meanwhile is what we want.
+        // Gone meanwhile is what we want. The number of a thread means its process here.
         let _ = sys::kill(thread, signal);
         let name = table::name_of(std::env::consts::ARCH, notification.architecture, notification.number);
-        Some(Refused { thread, name: name.map_or_else(|| notification.number.to_string(), str::to_owned) })
+        let name = name.map_or_else(|| notification.number.to_string(), str::to_owned);
+        Some(Refused { process: status.process.unwrap_or(thread), name })
     }
 }
 
-/// Whether a signal ends this process: it does not when the process catches, ignores or blocks it.
-fn takes_signal(pid: i32, signal: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let bit = 1_u64 << (signal - 1);
-    !status.lines().any(|line| {
-        let masks = ["SigBlk:", "SigIgn:", "SigCgt:"].into_iter().find_map(|name| line.strip_prefix(name));
-        masks.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & bit != 0)
-    })
+/// What /proc says of a thread, as far as it matters here.
+#[derive(Debug, Default)]
+struct Status {
+    process: Option<i32>,
+    /// Signals that do not end it: blocked, ignored or caught.
+    kept: u64,
+}
+
+impl Status {
+    fn read(thread: i32) -> Self {
+        Self::parse(&std::fs::read_to_string(format!("/proc/{thread}/status")).unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut status = Self::default();
+        for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
+            match name {
+                "Tgid" => status.process = value.trim().parse().ok(),
+                "SigBlk" | "SigIgn" | "SigCgt" => {
+                    status.kept |= u64::from_str_radix(value.trim(), 16).unwrap_or_default();
+                }
+                _ => {}
+            }
+        }
+        status
+    }
+
+    fn takes_signal(&self, signal: i32) -> bool {
+        self.kept & (1 << (signal - 1)) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_is_blocked_ignored_or_caught_is_not_taken() {
+        let status = Status::parse(
+            "Name:\tx\nTgid:\t12\nSigBlk:\t0000000040000000\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000000002\n",
+        );
+
+        assert_eq!(status.process, Some(12));
+        for (signal, taken) in
+            [(libc::SIGSYS, false), (libc::SIGPIPE, false), (libc::SIGINT, false), (libc::SIGTERM, true)]
+        {
+            assert_eq!(status.takes_signal(signal), taken, "{signal}");
+        }
+    }
 }

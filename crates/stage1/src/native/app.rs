@@ -2,9 +2,11 @@
 
 use rustix::fs::{AtFlags, Mode};
 use sandbox::cgroup::Entry;
+use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
 use sandbox::plan::{App, Exec, User};
-use sandbox::spawn::{Command, EXEC_FAILED, Persona};
+use sandbox::seccomp::{self, SystemCalls};
+use sandbox::spawn::{Command, EXEC_FAILED, Filter, Persona};
 use sandbox::sys::{self, Ended, Fork};
 use sandbox::tree::{Make, Root};
 use sandbox::{Context, Failure, Result, lookup, mounts};
@@ -32,6 +34,8 @@ pub struct Launch<'a> {
     pub inherited: &'a Inherited,
     /// Told why there is no app: [`Report`]. Closed by the exec.
     pub report: OwnedFd,
+    /// Gets the listener of the filter of system calls. Closed by the exec.
+    pub listener: Option<Channel>,
     /// Closed on the other side when pid 1 has got hold of this process's namespaces: both ends of a pipe.
     pub gate: (OwnedFd, OwnedFd),
 }
@@ -71,7 +75,8 @@ enum Outcome {
 }
 
 fn start(launch: Launch<'_>) -> Result<Outcome> {
-    let Launch { app, taken, streams, cgroups, inherited, report: _report, gate: (gate, gate_keeper) } = launch;
+    let Launch { app, taken, streams, cgroups, inherited, report: _report, listener, gate: (gate, gate_keeper) } =
+        launch;
     drop(gate_keeper);
     new_session(&streams)?;
     // Opened here: descriptors of pid 1 mean mounts of its mount namespace, of which this process has a copy.
@@ -102,9 +107,21 @@ fn start(launch: Launch<'_>) -> Result<Outcome> {
         }
     }
     let command = Command::new(&app.exec, &app.environment)?;
-    persona(app, &app.user, inherited).assume()?;
+    if let Some(reason) = app.system_calls.as_ref().and_then(|calls| diagnose_ahead(&app.exec.file, calls)) {
+        return Ok(Outcome::NotExecuted(reason));
+    }
+    persona(app, &app.user, listener.as_ref(), inherited).assume()?;
     let error = command.execute();
     Ok(Outcome::NotExecuted(why_not(&app.exec.file, &error)))
+}
+
+/// Why a file cannot be executed, where the filter would not let us look afterwards.
+fn diagnose_ahead(file: &str, calls: &SystemCalls) -> Option<String> {
+    let looks = ["openat2", "openat", "read", "write", "fstat", "statx"];
+    if looks.into_iter().all(|name| calls.outcome(name) == seccomp::Outcome::Allow) {
+        return None;
+    }
+    Root::open_at("/").ok().and_then(|root| lookup::diagnose(&root, file))
 }
 
 /// Why the kernel refused a file, in the words of the reference.
@@ -113,11 +130,17 @@ pub fn why_not(file: &str, error: &std::io::Error) -> String {
     diagnosis.unwrap_or_else(|| format!("Unable to execute \"{file}\": {}", sandbox::failure::describe(error)))
 }
 
-/// The app's privileges with the ids of `user`.
-pub fn persona<'a>(app: &'a App, user: &'a User, inherited: &'a Inherited) -> Persona<'a> {
+/// The app's privileges with the ids of `user`. `listener` gets the filter's, if it is to have one.
+pub fn persona<'a>(
+    app: &'a App,
+    user: &'a User,
+    listener: Option<&'a Channel>,
+    inherited: &'a Inherited,
+) -> Persona<'a> {
     Persona {
         user,
         capabilities: app.capabilities.as_deref(),
+        filter: app.system_calls.as_ref().map(|system_calls| Filter { system_calls, listener }),
         no_new_privileges: app.no_new_privileges,
         working_directory: &app.working_directory,
         inherited,
@@ -161,7 +184,7 @@ pub fn run_handler(app: &App, handler: &Exec, inherited: &Inherited) -> Result<i
 /// Becomes a handler of the app. Never returns.
 pub fn become_handler(app: &App, handler: &Exec, inherited: &Inherited) -> ! {
     let started = Command::new(handler, &app.environment)
-        .and_then(|command| persona(app, &ROOT, inherited).assume().map(|()| command))
+        .and_then(|command| persona(app, &ROOT, None, inherited).assume().map(|()| command))
         .map(|command| Failure::new(why_not(&handler.file, &command.execute())));
     let failure = started.unwrap_or_else(|failure| failure);
     // Goes where the handler's own messages would go.

@@ -235,6 +235,15 @@ impl AsFd for Lines {
     }
 }
 
+/// A line of our own about an app, on the console and in the app's log.
+pub fn notice(text: &str, log: Option<&mut File>, console: &mut Console) {
+    if let Some(log) = log {
+        // As with the app's own lines, a full disk must not end the pod.
+        let _ = log.write_all(format!("{} stderr F rkt: {text}\n", wall_time()).as_bytes());
+    }
+    console.show(format!("{} rkt: {text}\n", kernel_time()).as_bytes());
+}
+
 fn has_input(fd: BorrowedFd<'_>) -> bool {
     let timeout = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::IN)], Some(&timeout)), Ok(ready) if ready > 0)

@@ -7,7 +7,7 @@ mod places;
 mod surroundings;
 
 use crate::abi::environment;
-use crate::abi::isolators;
+use crate::abi::isolators::{self, Waived};
 use crate::abi::options::RunOptions;
 use crate::abi::pod::{Pod, PodApp};
 use crate::abi::volumes::{self, Volumes};
@@ -149,13 +149,6 @@ fn plan_app(context: &Context<'_>, app: &PodApp, volumes: Vec<Mount>, warnings: 
     if stdio == Stdio::Terminal && environment::value(&environment, "TERM").is_none() {
         environment.push(("TERM".to_owned(), facts.term.clone()));
     }
-    for name in isolators::unknown(&app.app) {
-        warnings.push(format!("app \"{}\": isolator \"{name}\" is not known and has no effect", app.name()));
-    }
-    if !options.disable_seccomp && isolators::filters_system_calls(&app.app) {
-        let name = app.name();
-        warnings.push(format!("app \"{name}\": its seccomp isolator has no effect, system calls are not filtered yet"));
-    }
     let working_directory = if app.app.working_directory.is_empty() { "/" } else { &app.app.working_directory };
     let command = |words: &[String]| identity::command(app, &root, words, working_directory);
     let handlers = |name: &str| -> Result<Vec<Exec>> {
@@ -171,7 +164,12 @@ fn plan_app(context: &Context<'_>, app: &PodApp, volumes: Vec<Mount>, warnings: 
     {
         return Err(Failure::new(format!("unrecognized eventHandler: {}", other.name)));
     }
-    let cgroup_values = limits::cgroup_values(&isolators::limits(&app.app)?, &volumes, options, cgroups, warnings);
+    let waived = Waived { capabilities: options.disable_capabilities, seccomp: options.disable_seccomp };
+    let named = |failure: Failure| failure.of(format!("app \"{}\"", app.name()));
+    let privileges = isolators::privileges(&app.app, waived).map_err(named)?;
+    let user = identity::user(app, &root)?;
+    let cgroup_values =
+        limits::cgroup_values(&isolators::limits(&app.app).map_err(named)?, &volumes, options, cgroups, warnings);
     let mut mounts = surroundings::base_mounts(&root, options, stage1, facts.tun);
     mounts.extend(volumes);
     Ok(App {
@@ -185,9 +183,13 @@ fn plan_app(context: &Context<'_>, app: &PodApp, volumes: Vec<Mount>, warnings: 
         post_stop: handlers("post-stop")?,
         environment,
         working_directory: working_directory.to_owned(),
-        user: identity::user(app, &root)?,
-        capabilities: if options.disable_capabilities { None } else { Some(isolators::capabilities(&app.app)?) },
-        no_new_privileges: isolators::no_new_privileges(&app.app),
+        // Without CAP_SYS_ADMIN a filter can be put upon a process only if it never gains privileges.
+        no_new_privileges: privileges.no_new_privileges || (privileges.system_calls.is_some() && user.uid != 0),
+        user,
+        // A process has one listener at most: who administers may start pods of its own that want theirs.
+        names_refusals: privileges.system_calls.is_some() && !privileges.administers(),
+        system_calls: privileges.system_calls,
+        capabilities: privileges.capabilities,
         oom_score_adj: isolators::oom_score_adj(&app.app),
         cgroup_values,
         stdio,

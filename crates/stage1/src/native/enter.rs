@@ -7,9 +7,10 @@ use super::app::{Streams, new_session, why_not};
 use super::init::{open_terminal, word};
 use super::state::{self, MOUNT_NAMESPACES};
 use super::terminal::Relay;
+use crate::abi::environment;
+use crate::abi::isolators::{self, Privileges, Waived};
 use crate::abi::options::Words;
 use crate::abi::pod;
-use crate::abi::{environment, isolators};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -18,7 +19,7 @@ use sandbox::cgroup::Entry;
 use sandbox::channel::{Channel, Received};
 use sandbox::inherited::Inherited;
 use sandbox::plan::{Exec, User};
-use sandbox::spawn::{Command, Persona};
+use sandbox::spawn::{Command, Filter, Persona};
 use sandbox::sys::{self, Child, Ended, Fork};
 use sandbox::tree::read_bounded;
 use sandbox::{Context, Failure, Result};
@@ -63,8 +64,7 @@ struct Target {
     mounts: Option<OwnedFd>,
     cgroups: Entry,
     environment: Vec<(String, String)>,
-    capabilities: Option<Vec<String>>,
-    no_new_privileges: bool,
+    privileges: Privileges,
 }
 
 impl Target {
@@ -101,8 +101,7 @@ impl Target {
             mounts: None,
             cgroups: Entry::default(),
             environment: Vec::new(),
-            capabilities: None,
-            no_new_privileges: false,
+            privileges: Privileges { capabilities: None, no_new_privileges: false, system_calls: None },
         };
         Ok(if app_name.is_empty() || target.aim_at(pid, &app_name)? { Some(target) } else { None })
     }
@@ -169,9 +168,9 @@ impl Target {
                 image.app.ok_or_else(|| Failure::new(format!("app \"{name}\" has no app section")))?
             }
         };
-        let unrestricted = config["InsecureOptions"]["DisableCapabilities"].as_bool().unwrap_or(false);
-        self.capabilities = if unrestricted { None } else { Some(isolators::capabilities(&app)?) };
-        self.no_new_privileges = isolators::no_new_privileges(&app);
+        let waived = |name: &str| config["InsecureOptions"][name].as_bool().unwrap_or(false);
+        let waived = Waived { capabilities: waived("DisableCapabilities"), seccomp: waived("DisableSeccomp") };
+        self.privileges = isolators::privileges(&app, waived)?;
         Ok(())
     }
 
@@ -272,8 +271,9 @@ impl Target {
         new_session(&streams)?;
         let persona = Persona {
             user: &User { uid: 0, gid: 0, groups: Vec::new() },
-            capabilities: self.capabilities.as_deref(),
-            no_new_privileges: self.no_new_privileges,
+            capabilities: self.privileges.capabilities.as_deref(),
+            filter: self.privileges.system_calls.as_ref().map(|system_calls| Filter { system_calls, listener: None }),
+            no_new_privileges: self.privileges.no_new_privileges,
             working_directory: "/",
             inherited,
         };

@@ -2,6 +2,7 @@
 //! the reference (stage1-abi §8).
 
 mod end;
+mod refusals;
 mod streams;
 mod supervised;
 mod surroundings;
@@ -222,6 +223,15 @@ impl<'a> Init<'a> {
                 }
             }
             Token::Report(number) => self.read_report(number)?,
+            Token::Refusals(number) => {
+                if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
+                    app.refuse(&mut self.console);
+                    if let Some(listener) = app.refusals.give_up() {
+                        // Another process that is to become an app may hold a copy: closing ours would not end the watch.
+                        epoll::delete(&self.events, listener).context(|| "watch filters no more")?;
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -243,6 +253,10 @@ impl<'a> Init<'a> {
     fn read_report(&mut self, number: usize) -> Result<()> {
         if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
             app.read_report(&mut self.console)?;
+            if let Some(listener) = app.refusals.take_listener() {
+                let data = EventData::new_u64(Token::Refusals(number).encode());
+                epoll::add(&self.events, listener, data, EventFlags::IN).context(|| "watch a filter")?;
+            }
         }
         if !self.ready && self.apps.iter().all(|app| app.report.is_none()) {
             self.ready = true;
@@ -297,8 +311,12 @@ impl<'a> Init<'a> {
         let handlers = match self.apps[index].phase {
             Phase::Running => {
                 let app = &self.apps[index];
-                let status = recorded_status(ended, self.deadline.is_some());
-                self.stage1.write(&format!("rkt/status/{}", app.app.name), format!("{status}\n").as_bytes(), 0o644)?;
+                let status = recorded_status(app.refusals.correct(app.pid, ended), self.deadline.is_some());
+                let path = format!("rkt/status/{}", app.app.name);
+                if let Some(call) = app.refusals.cause(status) {
+                    self.stage1.write(&format!("{path}.syscall"), format!("{call}\n").as_bytes(), 0o644)?;
+                }
+                self.stage1.write(&path, format!("{status}\n").as_bytes(), 0o644)?;
                 app.end_remaining();
                 if status != 0 && self.deadline.is_none() {
                     self.failed = Some(status);

@@ -2,7 +2,6 @@
 //!
 //! `decide` computes a plan from the ABI's files and the host's facts; `run` (outside) and `init` (pid 1 of the pod) perform it.
 //! Entrypoints on the host trust nothing that a pod can write: they use the pod directory, /proc of pid 1 and its descriptors.
-//! System calls of apps are not filtered yet; `--disable-seccomp` is accepted and recorded.
 
 mod app;
 mod console;

@@ -4,10 +4,12 @@ use super::super::app::{Launch, Report, become_app, become_handler, new_session}
 use super::super::console::{Console, Lines};
 use super::super::outside::AppOutside;
 use super::super::state::{MOUNT_NAMESPACES, open_proc};
+use super::refusals::Refusals;
 use super::streams;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::thread::LinkNameSpaceType;
 use sandbox::cgroup::Entry;
+use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
 use sandbox::plan::App;
 use sandbox::sys::{self, Fork};
@@ -44,6 +46,8 @@ pub struct Supervised {
     pub log: Option<File>,
     /// What its process says before it becomes the app; none once it is one.
     pub report: Option<OwnedFd>,
+    /// System calls that it was not allowed to make.
+    pub refusals: Refusals,
     mount_namespace: Option<OwnedFd>,
     cgroups: Entry,
     taken: Vec<Option<OwnedFd>>,
@@ -61,6 +65,7 @@ impl Supervised {
             streams: [None, None],
             log,
             report: None,
+            refusals: Refusals::default(),
             mount_namespace: None,
             cgroups,
             taken,
@@ -83,6 +88,12 @@ impl Supervised {
         let (report, report_writer) = pipe()?;
         let (opened, outputs) = streams::open(self.app.stdio, &self.app.user, terminal)?;
         self.streams = outputs;
+        let mut listener = None;
+        if self.app.names_refusals {
+            let (ours, theirs) = Channel::pair().context(|| "make a channel")?;
+            self.refusals.expect(ours);
+            listener = Some(theirs);
+        }
         let launch = Launch {
             app: &self.app,
             taken: std::mem::take(&mut self.taken),
@@ -90,6 +101,7 @@ impl Supervised {
             cgroups: &self.cgroups,
             inherited,
             report: report_writer,
+            listener,
             gate: pipe()?,
         };
         let child = match sys::fork_into(libc::CLONE_NEWNS as u64, launch.cgroups.birthplace()).context(|| "fork")? {
@@ -124,6 +136,11 @@ impl Supervised {
             eprintln!("stage1: app \"{}\": {reason}", self.app.name);
         }
         Ok(())
+    }
+
+    /// Ends a process of the app whose system call is withheld.
+    pub fn refuse(&mut self, console: &mut Console) {
+        self.refusals.handle(&self.app.name, self.log.as_mut(), console);
     }
 
     /// Hands on what can be read of an output stream now.

@@ -10,6 +10,8 @@ pub enum Token {
     Stream(usize, usize),
     /// Of an app, by its number.
     Report(usize),
+    /// Of an app, by its number: calls that its filter withholds.
+    Refusals(usize),
 }
 
 /// Numbers below belong to the pod.
@@ -27,6 +29,7 @@ impl Token {
             Self::Terminal => 3,
             Self::Stream(app, stream) => FIRST_APP + app as u64 * PER_APP + stream as u64,
             Self::Report(app) => FIRST_APP + app as u64 * PER_APP + 2,
+            Self::Refusals(app) => FIRST_APP + app as u64 * PER_APP + 3,
         }
     }
 
@@ -39,7 +42,11 @@ impl Token {
             _ => {
                 let number = number - FIRST_APP;
                 let (app, which) = ((number / PER_APP) as usize, (number % PER_APP) as usize);
-                if which == 2 { Self::Report(app) } else { Self::Stream(app, which) }
+                match which {
+                    2 => Self::Report(app),
+                    3 => Self::Refusals(app),
+                    stream => Self::Stream(app, stream),
+                }
             }
         }
     }
@@ -59,6 +66,7 @@ mod tests {
             Token::Stream(0, 0),
             Token::Stream(7, 1),
             Token::Report(7),
+            Token::Refusals(7),
         ] {
             assert_eq!(Token::decode(token.encode()), token);
         }
