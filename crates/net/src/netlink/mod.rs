@@ -3,6 +3,7 @@
 //! A socket belongs to the network namespace in which it was opened.
 
 mod message;
+pub mod rt;
 
 pub use message::{Attributes, HEADER, Message, Reply, number};
 
