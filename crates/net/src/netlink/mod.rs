@@ -100,10 +100,10 @@ impl Socket {
     pub fn batch(&mut self, messages: Vec<Message>) -> Result<Option<Refusal>> {
         let first = self.sequence + 1;
         let mut bytes = Vec::new();
-        let mut waiting = 0;
+        let acknowledged: Vec<bool> = messages.iter().map(|message| message.flags() & flag::ACK != 0).collect();
+        let mut waiting = acknowledged.iter().filter(|wanted| **wanted).count();
         for message in messages {
             self.sequence += 1;
-            waiting += usize::from(message.flags() & flag::ACK != 0);
             bytes.extend(message.finish(self.sequence));
         }
         let last = self.sequence;
@@ -116,12 +116,14 @@ impl Socket {
                     continue;
                 }
                 let errno = -(number(payload) as i32);
-                // A transaction that is refused as a whole may answer once more than it was asked.
-                waiting -= 1;
+                let index = (sequence - first) as usize;
                 if errno != 0 && refused.is_none() {
-                    let index = (sequence - first) as usize;
                     refused = Some(Refusal { index, errno, words: words(flags, payload) });
                 }
+                if !acknowledged[index] {
+                    return Ok(refused); // a transaction that was refused as a whole, perhaps without another answer
+                }
+                waiting -= 1;
                 if waiting == 0 {
                     break;
                 }

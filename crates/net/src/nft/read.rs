@@ -1,0 +1,175 @@
+//! What is there: tables, chains, rules, elements.
+
+use super::{Chain, Family, Nft, message, read_comment};
+use crate::netlink::{Attributes, flag, number};
+use sandbox::{Failure, Result};
+
+const GETTABLE: u16 = 1;
+const GETCHAIN: u16 = 4;
+const GETRULE: u16 = 7;
+const GETELEMENT: u16 = 13;
+const GETGENERATION: u16 = 16;
+const HEADER: usize = 4;
+const UNSPECIFIED: u8 = 0;
+
+/// A table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableEntry {
+    /// Its family.
+    pub family: Family,
+    /// Its name.
+    pub name: String,
+}
+
+/// A chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChainEntry {
+    /// The family of its table.
+    pub family: Family,
+    /// Its table.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// Of a base chain: number and priority.
+    pub hook: Option<(u32, i32)>,
+    /// `filter`, `nat`, `route`; empty if it has no hook.
+    pub kind: String,
+    /// Whether what passes it is dropped.
+    pub drops: bool,
+}
+
+impl ChainEntry {
+    /// The chain, to change it.
+    pub fn chain(&self) -> Chain<'_> {
+        Chain { family: self.family, table: &self.table, name: &self.name }
+    }
+}
+
+/// A rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleEntry {
+    /// Its number in its table.
+    pub handle: u64,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Whether it ends every packet that comes to it, unlooked at.
+    pub refuses_all: bool,
+}
+
+/// An element of a set or map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElementEntry {
+    /// The key.
+    pub key: Vec<u8>,
+    /// Of a map of bytes.
+    pub value: Vec<u8>,
+    /// Of a map of verdicts: the chain that is jumped to.
+    pub chain: Option<String>,
+    /// Its comment.
+    pub comment: Option<String>,
+}
+
+impl Nft {
+    /// The number of the present state of all rules of this namespace.
+    pub fn generation(&mut self) -> Result<u32> {
+        let replies =
+            self.socket.query(message(GETGENERATION, 0, UNSPECIFIED), || "ask nftables' generation".to_owned())?;
+        let generation = replies.first().and_then(|reply| reply.attributes(HEADER).be32(1));
+        generation.ok_or_else(|| Failure::new("nftables tells no generation"))
+    }
+
+    /// All tables.
+    pub fn tables(&mut self) -> Result<Vec<TableEntry>> {
+        let replies = self.socket.query(message(GETTABLE, flag::DUMP, UNSPECIFIED), || "list tables".to_owned())?;
+        Ok(replies
+            .iter()
+            .filter_map(|reply| {
+                let name = reply.attributes(HEADER).text(1)?;
+                Some(TableEntry { family: Family::of(*reply.payload.first()?)?, name })
+            })
+            .collect())
+    }
+
+    /// All chains of all tables.
+    pub fn chains(&mut self) -> Result<Vec<ChainEntry>> {
+        let replies = self.socket.query(message(GETCHAIN, flag::DUMP, UNSPECIFIED), || "list chains".to_owned())?;
+        Ok(replies
+            .iter()
+            .filter_map(|reply| {
+                let attributes = reply.attributes(HEADER);
+                let hook = attributes.nested(4);
+                Some(ChainEntry {
+                    family: Family::of(*reply.payload.first()?)?,
+                    table: attributes.text(1)?,
+                    name: attributes.text(3)?,
+                    hook: hook.be32(1).map(|number| (number, hook.be32(2).unwrap_or(0) as i32)),
+                    kind: attributes.text(7).unwrap_or_default(),
+                    drops: attributes.be32(5) == Some(0),
+                })
+            })
+            .collect())
+    }
+
+    /// The rules of a chain, in order; none if there is no such chain.
+    pub fn rules(&mut self, chain: Chain<'_>) -> Result<Vec<RuleEntry>> {
+        let mut request = message(GETRULE, flag::DUMP, chain.family.number());
+        request.text(1, chain.table).text(2, chain.name);
+        let replies = match self.socket.try_query(request)? {
+            Ok(replies) => replies,
+            Err(refusal) if refusal.errno == libc::ENOENT => return Ok(Vec::new()),
+            Err(refusal) => return Err(refusal.into_failure(format!("list rules of {} {}", chain.table, chain.name))),
+        };
+        Ok(replies
+            .iter()
+            .map(|reply| {
+                let attributes = reply.attributes(HEADER);
+                RuleEntry {
+                    handle: attributes.be64(3).unwrap_or(0),
+                    comment: attributes.get(7).and_then(read_comment),
+                    refuses_all: refuses_all(attributes.nested(4)),
+                }
+            })
+            .collect())
+    }
+
+    /// The elements of a set or map; none if there is no such set.
+    pub fn elements(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<ElementEntry>> {
+        let mut request = message(GETELEMENT, flag::DUMP, family.number());
+        request.text(1, table).text(2, set);
+        let replies = match self.socket.try_query(request)? {
+            Ok(replies) => replies,
+            Err(refusal) if refusal.errno == libc::ENOENT => return Ok(Vec::new()),
+            Err(refusal) => return Err(refusal.into_failure(format!("list elements of {table} {set}"))),
+        };
+        let items = replies.iter().flat_map(|reply| reply.attributes(HEADER).nested(3));
+        Ok(items
+            .map(|(_, item)| {
+                let item = Attributes(item);
+                let data = item.nested(2);
+                ElementEntry {
+                    key: item.nested(1).get(1).unwrap_or_default().to_vec(),
+                    value: data.get(1).unwrap_or_default().to_vec(),
+                    chain: data.nested(2).text(2),
+                    comment: item.get(6).and_then(read_comment),
+                }
+            })
+            .collect())
+    }
+}
+
+/// Whether the expressions are nothing but a drop or a rejection, perhaps counted or logged. Targets of iptables are expressions too.
+fn refuses_all(expressions: Attributes<'_>) -> bool {
+    let mut ends = false;
+    for (_, expression) in expressions {
+        let expression = Attributes(expression);
+        let data = expression.nested(2);
+        match expression.text(1).as_deref() {
+            Some("counter" | "log") => {}
+            Some("reject") => ends = true,
+            Some("target") if matches!(data.text(1).as_deref(), Some("REJECT" | "DROP")) => ends = true,
+            Some("immediate") if data.nested(2).nested(2).get(1).map(number) == Some(0) => ends = true,
+            _ => return false,
+        }
+    }
+    ends
+}
