@@ -12,6 +12,7 @@ pub mod nft;
 pub mod ns;
 pub mod plugins;
 pub mod program;
+pub mod rules;
 mod sys;
 
 pub use address::Prefix;

@@ -1,10 +1,13 @@
 //! Network namespaces, entered for a moment. Sound only in a process with one thread.
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use sandbox::{Context, Result};
+use sandbox::{Context, Failure, Result};
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+
+/// File system of namespaces (linux/magic.h).
+const NSFS_MAGIC: rustix::fs::FsWord = 0x6e73_6673;
 
 /// A network namespace, held open.
 #[derive(Debug)]
@@ -16,7 +19,12 @@ pub struct Namespace {
 impl Namespace {
     /// The namespace that a file means.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).context(|| format!("failed to open netns \"{}\"", path.display()))?;
+        let what = || format!("failed to open netns \"{}\"", path.display());
+        let file = File::open(path).context(what)?;
+        // Where a namespace was bound once, a plain file may be left.
+        if rustix::fs::fstatfs(&file).context(what)?.f_type != NSFS_MAGIC {
+            return Err(Failure::new(format!("\"{}\" is no network namespace", path.display())));
+        }
         Ok(Self { file, path: path.to_owned() })
     }
 

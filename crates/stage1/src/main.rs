@@ -1,7 +1,8 @@
 //! The executables of the flavors `native` and `fly`, one program under several names: the name it is called by is the entrypoint
 //! (`run`, `enter`, `stop`, `gc`, `plan`), the link `flavor` beside it says which flavor it belongs to.
 //!
-//! An image of a flavor holds hard links to it. Entrypoints other than `run` are executed on the host from the treestore's copy.
+//! An image of a flavor holds hard links to it. Entrypoints other than `run` are executed on the host from the treestore's copy. Called
+//! by the name of a network plugin (`ptp`, `bridge`, …) it is that plugin.
 
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(test, allow(dead_code, reason = "the entry point is not part of a test executable"))]
@@ -44,6 +45,9 @@ impl Call {
 fn start() -> i32 {
     // First of all: nothing may have changed what the caller gave to this process.
     let inherited = sandbox::inherited::Inherited::record();
+    if let Some(status) = net::program::main() {
+        return status;
+    }
     let call = match Call::read() {
         Ok(call) => call,
         Err(failure) => return report("stage1", &failure),

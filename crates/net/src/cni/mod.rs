@@ -4,6 +4,7 @@ mod answer;
 mod args;
 mod conf;
 mod error;
+pub mod exec;
 mod version;
 
 pub use answer::{Answer, Dns, Interface, Ip, Route};

@@ -1,8 +1,11 @@
 //! The plugins that rkt ships, by the names of the CNI reference plugins.
 
+mod common;
 pub mod host_local;
+mod loopback;
+mod ptp;
 
-use crate::cni::{Answer, Call, CniError, VERSIONS};
+use crate::cni::{Answer, Call, CniError, VERSIONS, Verb, at_least, code};
 
 /// What a verb answers: an ADD its result, other verbs nothing.
 pub type Outcome = Result<Option<Answer>, CniError>;
@@ -16,14 +19,37 @@ struct Plugin {
     call: fn(&Call) -> Outcome,
 }
 
-const PLUGINS: &[Plugin] = &[Plugin { name: "host-local", versions: &VERSIONS, call: host_local::call }];
+const PLUGINS: &[Plugin] = &[
+    Plugin { name: "host-local", versions: &VERSIONS, call: host_local::call },
+    Plugin { name: "loopback", versions: &VERSIONS, call: loopback::call },
+    Plugin { name: "ptp", versions: &VERSIONS, call: ptp::call },
+];
 
 /// Calls a built-in plugin in this process, which must have one thread and be in the host's network namespace.
 ///
 /// None: there is no built-in of that name. An ADD answers its result, other verbs none.
 pub fn call(kind: &str, call: &Call) -> Option<Outcome> {
     let plugin = find(kind)?;
-    Some((plugin.call)(call))
+    Some(admit(plugin, call).and_then(|()| (plugin.call)(call)))
+}
+
+/// Refuses a version that the plugin does not speak, and a verb that the version does not have.
+fn admit(plugin: &Plugin, call: &Call) -> Result<(), CniError> {
+    let version = call.version();
+    let since = match call.verb {
+        Verb::Check => "0.4.0",
+        Verb::Status | Verb::Gc => "1.1.0",
+        Verb::Add | Verb::Del | Verb::Version => "0.1.0",
+    };
+    if call.verb != Verb::Version && !plugin.versions.contains(&version) {
+        let details = format!("config is \"{version}\", plugin supports {:?}", plugin.versions);
+        return Err(CniError { details, ..CniError::new(code::VERSION, "incompatible CNI versions") });
+    }
+    if !at_least(version, since) {
+        let message = format!("config version \"{version}\" does not allow {}", call.verb.word());
+        return Err(CniError::new(code::VERSION, message));
+    }
+    Ok(())
 }
 
 /// The versions of the protocol that a built-in plugin speaks, oldest first; none if there is no such plugin.

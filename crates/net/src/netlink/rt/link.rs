@@ -201,15 +201,15 @@ impl Rtnl {
         self.socket.request(message, || format!("failed to create {} \"{}\"", link.kind, link.name))
     }
 
-    /// Makes both ends of a veth, each where it belongs. EEXIST if either name is taken.
+    /// Makes both ends of a veth, each where it belongs. EEXIST if either name is taken. Only the host's end can be set up at once.
     pub fn add_veth(&mut self, host: &NewLink<'_>, pod: &NewLink<'_>) -> Result<()> {
         let flags = flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL;
-        let up = |link: &NewLink<'_>| if link.up { UP } else { 0 };
-        let mut message = Message::new(NEWLINK, flags, &header(0, up(host), up(host)));
+        let up = if host.up { UP } else { 0 };
+        let mut message = Message::new(NEWLINK, flags, &header(0, up, up));
         host.common(&mut message);
         message.nest(LINKINFO, |info| {
             info.text(INFO_KIND, "veth").nest(INFO_DATA, |data| {
-                data.nest_after(VETH_PEER, &header(0, up(pod), up(pod)), |peer| pod.common(peer));
+                data.nest_after(VETH_PEER, &header(0, 0, 0), |peer| pod.common(peer));
             });
         });
         self.socket.request(message, || format!("failed to create veth \"{}\" for \"{}\"", host.name, pod.name))

@@ -1,0 +1,63 @@
+//! What several plugins need: the pod's side, address management by another plugin, addresses and routes in the pod.
+
+pub mod ipam;
+pub mod links;
+pub mod pod;
+pub mod sysctl;
+
+pub use pod::Pod;
+
+use crate::Prefix;
+use crate::cni::{Answer, Call, CniError, Dns};
+use crate::rules::{Rules, Tag, coexist};
+
+/// The `dns` of a configuration, if it says anything, else the one of address management.
+pub fn dns(call: &Call, ipam: &Dns) -> Result<Dns, CniError> {
+    let own = Dns::from_conf(call.conf().object("dns")?)?;
+    Ok(if own.is_empty() { ipam.clone() } else { own })
+}
+
+/// Has this host forward packets of the families that the addresses are of.
+pub fn enable_forwarding(answer: &Answer) -> Result<(), CniError> {
+    for (v6, path) in [(false, "ipv4/ip_forward"), (true, "ipv6/conf/all/forwarding")] {
+        if answer.ips.iter().any(|ip| ip.address.is_v6() == v6) {
+            sysctl::set(path, "1").map_err(|failure| CniError::from(failure).of("failed to enable forwarding"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The rules that routed traffic of a pod needs: masquerading if the configuration asks for it, and room among others' rules.
+pub fn add_rules(call: &Call, addresses: &[Prefix]) -> Result<(), CniError> {
+    let tag = Tag::of(call);
+    if call.conf().flag("ipMasq")? {
+        Rules::open()?.masquerade(&tag, addresses)?;
+    }
+    Ok(coexist::admit(&tag, addresses)?)
+}
+
+/// Undoes [`add_rules`]; what is gone is undone.
+pub fn remove_rules(call: &Call) -> Result<(), CniError> {
+    let tag = Tag::of(call);
+    let masquerade = Rules::open()?.remove_masquerade(&tag);
+    coexist::remove(&tag)?;
+    Ok(masquerade?)
+}
+
+/// Undoes [`add_rules`] for every attachment that is not valid any more.
+pub fn collect_rules(call: &Call) -> Result<(), CniError> {
+    let valid = super::host_local::valid_attachments(call.conf())?;
+    let masquerade = Rules::open()?.collect_masquerade(call.network(), &valid);
+    coexist::collect(call.network(), &valid)?;
+    Ok(masquerade?)
+}
+
+/// The addresses of a result.
+pub fn prefixes(answer: &Answer) -> Vec<Prefix> {
+    answer.ips.iter().map(|ip| ip.address).collect()
+}
+
+/// Does both, whatever becomes of the first; answers the first failure.
+pub fn both(first: Result<(), CniError>, second: Result<(), CniError>) -> Result<(), CniError> {
+    first.and(second)
+}

@@ -1,0 +1,210 @@
+//! The rules of pods: one nftables table of our own, `inet rkt`, whatever the number of pods.
+//!
+//! Its chains look a packet's address or port up in maps, so that a thousand pods cost a packet what one costs. What belongs to an
+//! attachment bears its [`Tag`] as comment, and is found and removed by it. The table appears with the first pod and goes with
+//! the last. An accept in it does not lift another table's drop: that is what [`coexist`] is for.
+
+pub mod coexist;
+pub mod conntrack;
+pub mod masquerade;
+pub mod ports;
+mod tag;
+
+pub use tag::Tag;
+
+use crate::nft::{Batch, Chain, Element, ElementEntry, Family, Hook, Nft, Set, Verdict, key, load};
+use sandbox::{Failure, Result};
+
+/// The name of our table.
+pub const TABLE: &str = "rkt";
+const FAMILY: Family = Family::Inet;
+const TRIES: usize = 64;
+
+/// A map of the table, for one family of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Map {
+    /// Address of a pod to the chain for what it sends.
+    From,
+    /// Address of a pod to the chain for what is sent to it.
+    To,
+    /// Protocol and port of this host to address and port of a pod.
+    Ports,
+    /// The same for one address of this host.
+    PortsAt,
+}
+
+const MAPS: [Map; 4] = [Map::From, Map::To, Map::Ports, Map::PortsAt];
+
+impl Map {
+    fn name(self, v6: bool) -> &'static str {
+        match (self, v6) {
+            (Self::From, false) => "from4",
+            (Self::From, true) => "from6",
+            (Self::To, false) => "to4",
+            (Self::To, true) => "to6",
+            (Self::Ports, false) => "ports4",
+            (Self::Ports, true) => "ports6",
+            (Self::PortsAt, false) => "ports4_at",
+            (Self::PortsAt, true) => "ports6_at",
+        }
+    }
+
+    fn set(self, v6: bool) -> Set<'static> {
+        let (address, bytes) = if v6 { (Set::IPV6, 16) } else { (Set::IPV4, 4) };
+        let target = Some((Set::concatenation(&[address, Set::PORT]), bytes + 4));
+        let (key_type, key_length, data) = match self {
+            Self::From | Self::To => (address, bytes, Some(Set::VERDICT)),
+            Self::Ports => (Set::concatenation(&[Set::PROTOCOL, Set::PORT]), 8, target),
+            Self::PortsAt => (Set::concatenation(&[address, Set::PROTOCOL, Set::PORT]), bytes + 8, target),
+        };
+        Set { name: self.name(v6), key_type, key_length, data }
+    }
+}
+
+fn chain(name: &str) -> Chain<'_> {
+    Chain { family: FAMILY, table: TABLE, name }
+}
+
+/// The table with its chains and maps, empty of pods.
+fn skeleton() -> Batch {
+    const PREROUTING: u32 = 0;
+    const OUTPUT: u32 = 3;
+    const POSTROUTING: u32 = 4;
+    let mut batch = Batch::new();
+    batch.add_table(FAMILY, TABLE, "pods of rkt");
+    for map in MAPS {
+        for v6 in [false, true] {
+            batch.add_set(FAMILY, TABLE, map.set(v6));
+        }
+    }
+    let nat = |number, priority| Some(Hook { number, priority, kind: "nat" });
+    batch.add_chain(chain("ports"), None);
+    batch.add_chain(chain("prerouting"), nat(PREROUTING, -100));
+    batch.add_chain(chain("output"), nat(OUTPUT, -100));
+    batch.add_chain(chain("postrouting"), nat(POSTROUTING, 100));
+    batch.add_chain(chain("guard"), Some(Hook { number: PREROUTING, priority: -300, kind: "filter" }));
+    for name in ["prerouting", "output"] {
+        batch.add_rule(chain(name), "", |rule| {
+            rule.to_this_host().verdict(&Verdict::Jump("ports".to_owned()));
+        });
+    }
+    for v6 in [false, true] {
+        for map in [Map::PortsAt, Map::Ports] {
+            batch.add_rule(chain("ports"), "", |rule| {
+                rule.family(v6).translate_destination_by(v6, map == Map::PortsAt, map.name(v6));
+            });
+        }
+        // What comes back to a pod through a port of the host is looked at first: it must not be taken for traffic inside a subnet.
+        batch.add_rule(chain("postrouting"), "", |rule| {
+            rule.family(v6).verdict_by(load::destination(v6), Map::To.name(v6));
+        });
+        batch.add_rule(chain("postrouting"), "", |rule| {
+            rule.family(v6).verdict_by(load::source(v6), Map::From.name(v6));
+        });
+    }
+    // A port on 127.0.0.1 needs route_localnet; without this rule that would let pods reach what listens on the host's loopback.
+    batch.add_rule(chain("guard"), "", |rule| {
+        let loopback = crate::Prefix { address: std::net::Ipv4Addr::LOCALHOST.into(), length: 8 };
+        rule.link_name(key::IIFNAME, "lo", false).family(false).address(load::destination(false), loopback, true);
+        rule.verdict(&Verdict::Drop);
+    });
+    batch
+}
+
+/// The rules of this network namespace.
+#[derive(Debug)]
+pub struct Rules {
+    nft: Nft,
+}
+
+impl Rules {
+    /// Of the caller's network namespace.
+    pub fn open() -> Result<Self> {
+        Ok(Self { nft: Nft::open()? })
+    }
+
+    /// Takes a change to our table, which is made if it is not there. Answers whether a key was there already (and nothing changed).
+    fn apply(&mut self, change: &Batch, what: &dyn Fn() -> String) -> Result<bool> {
+        for _ in 0..TRIES {
+            let Some(refusal) = self.nft.try_commit(change.clone(), None)? else { return Ok(true) };
+            match refusal.errno {
+                libc::EEXIST => return Ok(false),
+                libc::ENOENT => {}
+                _ => return Err(refusal.into_failure(what())),
+            }
+            // Somebody else may make the table at the same time: then try again.
+            match self.nft.try_commit(skeleton(), None)? {
+                None => {}
+                Some(refusal) if refusal.errno == libc::EEXIST => {}
+                Some(refusal) => return Err(refusal.into_failure(format!("{}: create table \"{TABLE}\"", what()))),
+            }
+        }
+        Err(Failure::new(format!("{}: table \"{TABLE}\" is removed again and again", what())))
+    }
+
+    /// Elements of a map.
+    fn elements(&mut self, map: Map, v6: bool) -> Result<Vec<ElementEntry>> {
+        self.nft.elements(FAMILY, TABLE, map.name(v6))
+    }
+
+    /// Removes the elements that `gone` picks out of some maps, with the chains that they lead to.
+    fn remove(&mut self, maps: &[Map], gone: &dyn Fn(&ElementEntry) -> bool) -> Result<()> {
+        for _ in 0..TRIES {
+            let mut batch = Batch::new();
+            let mut chains: Vec<String> = Vec::new();
+            for map in maps {
+                for v6 in [false, true] {
+                    let elements: Vec<ElementEntry> =
+                        self.elements(*map, v6)?.into_iter().filter(|entry| gone(entry)).collect();
+                    let keys: Vec<Element> = elements
+                        .iter()
+                        .map(|entry| Element { key: entry.key.clone(), value: None, comment: String::new() })
+                        .collect();
+                    batch.remove_elements(FAMILY, TABLE, map.name(v6), &keys);
+                    chains.extend(elements.into_iter().filter_map(|entry| entry.chain));
+                }
+            }
+            chains.sort();
+            chains.dedup();
+            for name in &chains {
+                batch.flush_chain(chain(name));
+                batch.remove_chain(chain(name));
+            }
+            match self.nft.try_commit(batch, None)? {
+                None => return self.remove_table_if_empty(),
+                // Somebody else removes the same: look again what is left.
+                Some(refusal) if refusal.errno == libc::ENOENT => {}
+                Some(refusal) => return Err(refusal.into_failure("remove rules".to_owned())),
+            }
+        }
+        Err(Failure::new(format!("table \"{TABLE}\" changes again and again")))
+    }
+
+    fn remove_table_if_empty(&mut self) -> Result<()> {
+        for _ in 0..TRIES {
+            let generation = self.nft.generation()?;
+            for map in MAPS {
+                for v6 in [false, true] {
+                    if !self.elements(map, v6)?.is_empty() {
+                        return Ok(());
+                    }
+                }
+            }
+            let mut batch = Batch::new();
+            batch.remove_table(FAMILY, TABLE);
+            match self.nft.try_commit(batch, Some(generation))? {
+                None => return Ok(()),
+                Some(refusal) if refusal.errno == libc::ENOENT => return Ok(()),
+                Some(refusal) if refusal.errno == libc::ERESTART => {}
+                Some(refusal) => return Err(refusal.into_failure(format!("remove table \"{TABLE}\""))),
+            }
+        }
+        Ok(()) // busy with others' rules: an empty table does nothing, and the next pod that ends removes it
+    }
+}
+
+/// ERESTART is the kernel's own; the C library has no name for it.
+mod libc {
+    pub use ::libc::{EEXIST, ENOENT};
+    pub const ERESTART: i32 = 85;
+}
