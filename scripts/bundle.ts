@@ -68,7 +68,10 @@ const lazyFunctions: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** Classes of such modules that are made with `new` and never extended. */
-const lazyClasses: Readonly<Record<string, readonly string[]>> = {'node:stream': ['Transform', 'Writable']}
+const lazyClasses: Readonly<Record<string, readonly string[]>> = {
+  'node:net': ['Socket'],
+  'node:stream': ['Transform', 'Writable'],
+}
 
 /** Stands in for those modules; an import of a name that is not listed fails the build. */
 const lazyBuiltins: Plugin = {

@@ -183,6 +183,12 @@ export interface NativeAddon {
   overlayView(lowers: readonly string[]): Outcome<number>
   /** Detaches whatever is mounted below `dir` in this mount namespace, deepest first; answers the mount points. */
   unmountBelow(dir: string): Outcome<readonly string[]>
+  /**
+   * Starts a thread that waits for processes by pidfds, and answers one end of a pair of sockets to talk with it, in words of four bytes of
+   * this machine: a pid to wait for; in return the pid once its process has ended, or its negative when nobody can wait for it. Closing the
+   * descriptor ends the thread.
+   */
+  processEnds(): Outcome<number>
   /** Replaces this process (execve(2)); returns only when it failed. Main thread only. */
   become(request: BecomeRequest): NativeFailure
 }

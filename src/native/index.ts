@@ -26,4 +26,5 @@ export type {
 export {FileLock, type LockOptions, type WaitOptions} from './file-lock.ts'
 export {takeListenFds} from './listen-fds.ts'
 export {failureError, isFailure, native, unwrap} from './load.ts'
+export {type ProcessEnd, ProcessEnds} from './process-ends.ts'
 export {SystemError, systemError} from './system-error.ts'

@@ -7,6 +7,7 @@
 
 mod archive;
 mod beneath;
+mod ends;
 mod exec;
 mod failure;
 mod files;
