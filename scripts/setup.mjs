@@ -30,6 +30,8 @@ const testPackages = {
   openssl: 'openssl',
   'redis-server': 'redis-server',
   skopeo: 'skopeo',
+  socat: 'socat',
+  systemd: 'systemd-socket-activate',
   umoci: 'umoci',
   'util-linux': 'unshare',
   'xz-utils': 'xz',

@@ -8,6 +8,9 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+/// The longest text.
+const MAX_TEXT: usize = 2048;
+
 /// One end of a channel.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
@@ -23,6 +26,8 @@ impl AsFd for Channel {
 pub enum Received {
     /// One word, and the descriptor that came with it.
     Word(u8, Option<OwnedFd>),
+    /// A word that a text belongs to.
+    Text(u8, String),
     /// The peer is gone.
     Closed,
 }
@@ -32,6 +37,11 @@ impl Channel {
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((Self(one), Self(other)))
+    }
+
+    /// The same end, as a descriptor not below `least`.
+    pub fn above(self, least: i32) -> io::Result<Self> {
+        crate::sys::duplicate_from(self.0.as_fd(), least).map(Self)
     }
 
     /// Sends a word.
@@ -46,9 +56,16 @@ impl Channel {
         Ok(())
     }
 
+    /// Sends a word with a text, of which too long an end is cut off.
+    pub fn send_text(&self, word: u8, text: &str) -> io::Result<()> {
+        let text = &text.as_bytes()[..text.len().min(MAX_TEXT)];
+        rustix::net::send(&self.0, &[&[word], text].concat(), SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+
     /// The next word; waits for it.
     pub fn receive(&self) -> io::Result<Received> {
-        let mut word = [0];
+        let mut word = [0; 1 + MAX_TEXT];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let message = loop {
@@ -60,6 +77,9 @@ impl Channel {
         };
         if message.bytes == 0 {
             return Ok(Received::Closed);
+        }
+        if message.bytes > 1 {
+            return Ok(Received::Text(word[0], String::from_utf8_lossy(&word[1..message.bytes]).into_owned()));
         }
         let descriptor = ancillary.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),

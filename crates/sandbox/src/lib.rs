@@ -9,6 +9,7 @@ pub mod caps;
 pub mod cgroup;
 pub mod channel;
 pub mod copy;
+pub mod datagram;
 pub mod failure;
 pub mod inherited;
 pub mod lookup;

@@ -247,6 +247,26 @@ pub struct App {
     pub cgroup_values: Vec<CgroupValue>,
     /// Where its standard streams lead.
     pub stdio: Stdio,
+    /// Where the supervisor listens to it, below the root of stage1.
+    pub services: String,
+    /// It tells the supervisor when it is ready (sd_notify(3)).
+    pub notifies: bool,
+    /// Sockets that it is given, as descriptors from 3 on (sd_listen_fds(3)).
+    pub sockets: Vec<PassedSocket>,
+}
+
+/// A socket that an app is given.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PassedSocket {
+    /// The name of the port.
+    pub name: String,
+    /// TCP, or else UDP.
+    pub stream: bool,
+    /// The number of the port.
+    pub port: u16,
+    /// The descriptor by which it was handed to rkt; none when the supervisor opens it, in the pod's network.
+    pub inherited: Option<i32>,
 }
 
 /// A command: `argv` is handed over whole, `file` is what the kernel opens.

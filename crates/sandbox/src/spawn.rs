@@ -37,6 +37,8 @@ pub struct Persona<'a> {
     pub working_directory: &'a str,
     /// Signals and umask of the caller.
     pub inherited: &'a Inherited,
+    /// How many descriptors from 3 on it is given.
+    pub descriptors: u32,
 }
 
 /// How a process says that its filter has a listener, which comes along.
@@ -82,7 +84,7 @@ impl Persona<'_> {
             rustix::thread::set_no_new_privs(true).context(|| "set no_new_privs")?;
         }
         self.inherited.restore();
-        sys::close_on_exec_from(3).context(|| "close descriptors")?;
+        sys::close_on_exec_from(3 + self.descriptors).context(|| "close descriptors")?;
         // Last of all: what comes after is filtered, and that is the exec alone.
         self.filter.map_or(Ok(()), Filter::install)
     }

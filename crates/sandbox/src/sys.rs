@@ -215,6 +215,40 @@ pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
     check(i64::from(unsafe { libc::kill(pid, signal) })).map(drop)
 }
 
+/// Sends a signal to the process that a descriptor means: pidfd_send_signal(2).
+pub fn signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    send_by_descriptor(process, signal, 0)
+}
+
+/// Sends a signal to the process group that the process leads; where the kernel cannot (before 6.9), to the process alone.
+pub fn signal_group(process: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    const PIDFD_SIGNAL_PROCESS_GROUP: u32 = 4;
+    match send_by_descriptor(process, number, PIDFD_SIGNAL_PROCESS_GROUP) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => signal(process, number),
+        other => other,
+    }
+}
+
+fn send_by_descriptor(process: BorrowedFd<'_>, signal: i32, flags: u32) -> io::Result<()> {
+    let no_information = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null pointer asks the kernel to fill the information in.
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, no_information, flags) };
+    check(result).map(drop)
+}
+
+/// Stops this process by a signal, as its default action is, until it is continued. The signal must be blocked.
+pub fn stop_by(signal: i32) {
+    // SAFETY: no pointer is passed. Waits for this thread while the signal is blocked.
+    unsafe { libc::raise(signal) };
+    let mask = SignalSet::current();
+    let mut open = mask;
+    // SAFETY: the set is ours and initialised.
+    unsafe { libc::sigdelset(&raw mut open.0, signal) };
+    open.block();
+    mask.block();
+}
+
 /// Ends this process by a signal, as a child of it ended; returns when the signal does not end a process.
 pub fn die_by(signal: i32) {
     set_ignored(signal, false);
@@ -303,6 +337,16 @@ pub fn adopt(number: i32) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Looks at a descriptor by a number that was handed to this process; none when it is not open.
+pub fn with_borrowed<T>(number: i32, look: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+    // SAFETY: F_GETFD only asks whether the number is open.
+    if number < 0 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
+        return None;
+    }
+    // SAFETY: it is open, and the one thread of this process is in `look` as long as it is borrowed.
+    Some(look(unsafe { BorrowedFd::borrow_raw(number) }))
+}
+
 /// Duplicates a descriptor to a number not below `least`, close-on-exec.
 pub fn duplicate_from(fd: BorrowedFd<'_>, least: i32) -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed.
@@ -311,13 +355,14 @@ pub fn duplicate_from(fd: BorrowedFd<'_>, least: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number as i32) })
 }
 
-/// Makes `fd` the descriptor `number`, inherited across exec. `number` is one of 0, 1 and 2, which nobody owns here.
+/// Makes `fd` the descriptor `number`, inherited across exec. `number` is one that nobody owns here, as 0, 1 and 2 are, or whose owner
+/// is not used any more: a process that is about to execute has others.
 pub fn install(fd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
     if fd.as_raw_fd() == number {
         // SAFETY: clears close-on-exec; dup2 on itself would not.
         return check(i64::from(unsafe { libc::fcntl(number, libc::F_SETFD, 0) })).map(drop);
     }
-    // SAFETY: replaces a standard descriptor, which no owner type of this program holds.
+    // SAFETY: replaces a descriptor that nobody uses through an owner any more.
     check(i64::from(unsafe { libc::dup2(fd.as_raw_fd(), number) })).map(drop)
 }
 

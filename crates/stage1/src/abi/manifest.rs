@@ -15,6 +15,16 @@ pub struct PodManifest {
     pub apps: Vec<RuntimeApp>,
     #[serde(default, deserialize_with = "nullable")]
     pub volumes: Vec<Volume>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub ports: Vec<ExposedPort>,
+}
+
+/// A port of an app as the host has it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExposedPort {
+    pub name: String,
+    pub host_port: u16,
 }
 
 /// One app of a pod.
@@ -43,6 +53,12 @@ impl ImageManifest {
     pub fn is_docker(&self) -> bool {
         self.annotations.iter().any(|annotation| annotation.name == "appc.io/docker/repository")
     }
+
+    /// Whether its program tells when it is ready (stage1-abi §3.3).
+    pub fn supports_notify(&self) -> bool {
+        let says = |one: &&Pair| one.name == "appc.io/executor/supports-systemd-notify";
+        self.annotations.iter().find(says).is_some_and(|one| one.value == "true")
+    }
 }
 
 /// The app section.
@@ -64,7 +80,20 @@ pub struct App {
     #[serde(default, deserialize_with = "nullable")]
     pub mount_points: Vec<MountPoint>,
     #[serde(default, deserialize_with = "nullable")]
+    pub ports: Vec<Port>,
+    #[serde(default, deserialize_with = "nullable")]
     pub isolators: Vec<Isolator>,
+}
+
+/// A port that an app listens on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Port {
+    pub name: String,
+    pub protocol: String,
+    pub port: u16,
+    #[serde(default, deserialize_with = "nullable")]
+    pub socket_activated: bool,
 }
 
 /// A command at a moment of an app's life.

@@ -1,6 +1,6 @@
 //! The pod directory: the manifests in it, and the few files by which entrypoints find each other.
 
-use super::manifest::{App, ImageManifest, PodManifest, RuntimeApp, Volume};
+use super::manifest::{App, ExposedPort, ImageManifest, PodManifest, RuntimeApp, Volume};
 use rustix::fs::{Mode, OFlags};
 use sandbox::tree::{Root, read_bounded};
 use sandbox::{Context, Failure, Result};
@@ -36,6 +36,7 @@ pub struct Pod {
     pub directory: PathBuf,
     pub apps: Vec<PodApp>,
     pub volumes: Vec<Volume>,
+    pub ports: Vec<ExposedPort>,
 }
 
 impl Pod {
@@ -70,7 +71,7 @@ impl Pod {
         if apps.is_empty() {
             return Err(Failure::new("pod contains zero apps"));
         }
-        Ok(Self { directory: directory.to_owned(), apps, volumes: manifest.volumes })
+        Ok(Self { directory: directory.to_owned(), apps, volumes: manifest.volumes, ports: manifest.ports })
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Launch<'a> {
     /// One a mount of the app: the host's trees, taken while they could be seen.
     pub taken: Vec<Option<OwnedFd>>,
     pub streams: Streams<'a>,
+    /// Given to the main process as descriptors from 3 on.
+    pub sockets: &'a [OwnedFd],
     /// The app's cgroups; the process was born in that of version 2.
     pub cgroups: &'a Entry,
     pub inherited: &'a Inherited,
@@ -51,7 +53,9 @@ pub enum Report {
 
 /// Becomes the app. Never returns: the process ends with the app's status, that of a failed handler, or our own.
 pub fn become_app(launch: Launch<'_>) -> ! {
-    let mut report = File::from(match launch.report.try_clone() {
+    // Not among the numbers that sockets get.
+    let report = sys::duplicate_from(launch.report.as_fd(), 3 + launch.sockets.len() as i32);
+    let mut report = File::from(match report {
         Ok(report) => report,
         Err(_) => sys::exit_now(crate::FAILURE),
     });
@@ -75,8 +79,8 @@ enum Outcome {
 }
 
 fn start(launch: Launch<'_>) -> Result<Outcome> {
-    let Launch { app, taken, streams, cgroups, inherited, report: _report, listener, gate: (gate, gate_keeper) } =
-        launch;
+    let Launch { app, taken, streams, sockets, cgroups, inherited, report: _report, listener, gate } = launch;
+    let (gate, gate_keeper) = gate;
     drop(gate_keeper);
     new_session(&streams)?;
     // Opened here: descriptors of pid 1 mean mounts of its mount namespace, of which this process has a copy.
@@ -106,11 +110,15 @@ fn start(launch: Launch<'_>) -> Result<Outcome> {
             status => return Ok(Outcome::HandlerFailed(status)),
         }
     }
-    let command = Command::new(&app.exec, &app.environment)?;
+    let command = Command::new(&app.exec, &environment(app))?;
     if let Some(reason) = app.system_calls.as_ref().and_then(|calls| diagnose_ahead(&app.exec.file, calls)) {
         return Ok(Outcome::NotExecuted(reason));
     }
-    persona(app, &app.user, listener.as_ref(), inherited).assume()?;
+    let end = 3 + sockets.len() as i32;
+    // Not among the numbers that sockets get, as they are now.
+    let listener = listener.map(|listener| listener.above(end)).transpose().context(|| "keep the channel")?;
+    let descriptors = place_sockets(sockets)?;
+    Persona { descriptors, ..persona(app, &app.user, listener.as_ref(), inherited) }.assume()?;
     let error = command.execute();
     Ok(Outcome::NotExecuted(why_not(&app.exec.file, &error)))
 }
@@ -122,6 +130,31 @@ fn diagnose_ahead(file: &str, calls: &SystemCalls) -> Option<String> {
         return None;
     }
     Root::open_at("/").ok().and_then(|root| lookup::diagnose(&root, file))
+}
+
+/// The environment of the main process: that of the app, and what tells it of its sockets (sd_listen_fds(3)).
+fn environment(app: &App) -> Vec<(String, String)> {
+    let mut all = app.environment.clone();
+    if !app.sockets.is_empty() {
+        let names: Vec<&str> = app.sockets.iter().map(|socket| socket.name.as_str()).collect();
+        all.push(("LISTEN_FDS".to_owned(), names.len().to_string()));
+        all.push(("LISTEN_PID".to_owned(), std::process::id().to_string()));
+        all.push(("LISTEN_FDNAMES".to_owned(), names.join(":")));
+    }
+    all
+}
+
+/// Gives this process the sockets as descriptors from 3 on; answers how many. What else has those numbers is not used any more.
+fn place_sockets(sockets: &[OwnedFd]) -> Result<u32> {
+    let failed = || "give the app its sockets";
+    let end = 3 + sockets.len() as i32;
+    // Out of the way first: one may have the number that another gets.
+    let apart =
+        sockets.iter().map(|socket| sys::duplicate_from(socket.as_fd(), end)).collect::<std::io::Result<Vec<_>>>();
+    for (number, socket) in (3..).zip(apart.context(failed)?) {
+        sys::install(socket.as_fd(), number).context(failed)?;
+    }
+    Ok(sockets.len() as u32)
 }
 
 /// Why the kernel refused a file, in the words of the reference.
@@ -144,6 +177,7 @@ pub fn persona<'a>(
         no_new_privileges: app.no_new_privileges,
         working_directory: &app.working_directory,
         inherited,
+        descriptors: 0,
     }
 }
 

@@ -4,6 +4,7 @@ mod identity;
 mod limits;
 mod names;
 mod places;
+mod sockets;
 mod surroundings;
 
 use crate::abi::environment;
@@ -26,6 +27,8 @@ pub struct Facts {
     pub terminal: bool,
     /// `TERM` of the caller.
     pub term: String,
+    /// Sockets that the caller handed over.
+    pub sockets: Vec<sockets::Handed>,
 }
 
 impl Facts {
@@ -40,6 +43,7 @@ impl Facts {
             tun: Path::new("/dev/net/tun").exists(),
             terminal: rustix::termios::isatty(rustix::stdio::stdin()),
             term: std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned()),
+            sockets: sockets::handed(),
         }
     }
 }
@@ -60,11 +64,17 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     files.extend(names::hosts_file(&stage1, options.hosts, &hostname)?);
     let mut apps = Vec::with_capacity(pod.apps.len());
     let context = Context { pod, options, facts, stage1: &stage1, namespaces: &namespaces, cgroups: &cgroups };
-    for (app, volumes) in pod.apps.iter().zip(mounts) {
-        let planned = plan_app(&context, app, volumes, &mut warnings)?;
+    for (number, (app, volumes)) in pod.apps.iter().zip(mounts).enumerate() {
+        let mut planned = plan_app(&context, app, number, volumes, &mut warnings)?;
         files.push(file(&format!("rkt/env/{}", app.name()), environment::encode(&planned.environment), 0o644));
+        if planned.notifies {
+            // Not for commands that are entered: they do not speak for the app.
+            planned.environment.push(("NOTIFY_SOCKET".to_owned(), surroundings::NOTIFY.to_owned()));
+        }
         apps.push(planned);
     }
+    let passed = apps.iter().flat_map(|app: &App| &app.sockets);
+    sockets::warn_of_unused(&facts.sockets, passed, &mut warnings);
     warnings.append(&mut volume_warnings);
     Ok(Plan {
         uuid: options.uuid.clone(),
@@ -132,7 +142,13 @@ struct Context<'a> {
     cgroups: &'a Cgroups,
 }
 
-fn plan_app(context: &Context<'_>, app: &PodApp, volumes: Vec<Mount>, warnings: &mut Vec<String>) -> Result<App> {
+fn plan_app(
+    context: &Context<'_>,
+    app: &PodApp,
+    number: usize,
+    volumes: Vec<Mount>,
+    warnings: &mut Vec<String>,
+) -> Result<App> {
     let Context { pod, options, facts, stage1, namespaces, cgroups } = *context;
     let root = Root::open_at(pod.stage1().join(app.root().trim_start_matches('/')))?;
     let stdio = match (options.interactive, facts.terminal) {
@@ -171,6 +187,8 @@ fn plan_app(context: &Context<'_>, app: &PodApp, volumes: Vec<Mount>, warnings: 
     let cgroup_values =
         limits::cgroup_values(&isolators::limits(&app.app).map_err(named)?, &volumes, options, cgroups, warnings);
     let mut mounts = surroundings::base_mounts(&root, options, stage1, facts.tun);
+    let (services, notifies) = (surroundings::services(number), app.image.supports_notify());
+    mounts.extend(surroundings::service_mounts(&services, notifies));
     mounts.extend(volumes);
     Ok(App {
         name: app.name().to_owned(),
@@ -193,6 +211,9 @@ fn plan_app(context: &Context<'_>, app: &PodApp, volumes: Vec<Mount>, warnings: 
         oom_score_adj: isolators::oom_score_adj(&app.app),
         cgroup_values,
         stdio,
+        services,
+        notifies,
+        sockets: sockets::of_app(pod, app, &facts.sockets, warnings)?,
     })
 }
 

@@ -3,24 +3,23 @@
 //! Nothing that an app can write decides what is joined: the mount namespace is a descriptor of pid 1, the environment lies in
 //! stage1's root, the rest comes from the pod directory.
 
+mod watch;
+
 use super::app::{Streams, new_session, why_not};
 use super::init::{open_terminal, word};
 use super::state::{self, MOUNT_NAMESPACES};
-use super::terminal::Relay;
 use crate::abi::environment;
 use crate::abi::isolators::{self, Privileges, Waived};
 use crate::abi::options::Words;
 use crate::abi::pod;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 use sandbox::cgroup::Entry;
-use sandbox::channel::{Channel, Received};
+use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
 use sandbox::plan::{Exec, User};
 use sandbox::spawn::{Command, Filter, Persona};
-use sandbox::sys::{self, Child, Ended, Fork};
+use sandbox::sys::{self, Fork};
 use sandbox::tree::read_bounded;
 use sandbox::{Context, Failure, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -176,9 +175,8 @@ impl Target {
 
     fn enter(self, inherited: &Inherited) -> Result<i32> {
         let terminal = rustix::termios::isatty(rustix::stdio::stdin());
-        let handled = [libc::SIGCHLD, libc::SIGWINCH, libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
-        sys::SignalSet::of(&handled).block();
-        let signals = sys::SignalSet::of(&handled).descriptor().context(|| "watch signals")?;
+        sys::SignalSet::of(&watch::HANDLED).block();
+        let signals = sys::SignalSet::of(&watch::HANDLED).descriptor().context(|| "watch signals")?;
         let (ours, theirs) = Channel::pair().context(|| "make a channel")?;
         let child = match sys::fork(0).context(|| "fork")? {
             Fork::Child => {
@@ -189,7 +187,7 @@ impl Target {
             Fork::Parent(child) => child,
         };
         drop(theirs);
-        watch(&child, &ours, &signals)
+        watch::watch(&child, &ours, &signals)
     }
 
     /// Joins the pod in this process and starts the command in another, which alone is in the pid namespace. Never returns.
@@ -276,6 +274,7 @@ impl Target {
             no_new_privileges: self.privileges.no_new_privileges,
             working_directory: "/",
             inherited,
+            descriptors: 0,
         };
         persona.assume()?;
         let error = command.execute_in(path);
@@ -286,82 +285,4 @@ impl Target {
         };
         Ok(why_not(&file, &error))
     }
-}
-
-/// Carries the terminal until the command has ended; answers its status, or ends this process by the same signal.
-fn watch(helper: &Child, channel: &Channel, signals: &OwnedFd) -> Result<i32> {
-    let mut relay: Option<Relay> = None;
-    let mut command: Option<OwnedFd> = None;
-    loop {
-        // What comes first: the words of the process that joins, in their order, and its end if it fails.
-        let listening = command.is_none();
-        let stdin = rustix::stdio::stdin();
-        let awaited = command.as_ref().map_or(channel.as_fd(), AsFd::as_fd);
-        let mut fds = vec![PollFd::new(&awaited, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
-        let leader = relay.as_ref().map(Relay::leader);
-        if let (Some(relay), Some(leader)) = (&relay, &leader) {
-            fds.push(PollFd::new(&stdin, relay.input_events()));
-            fds.push(PollFd::new(leader, relay.leader_events()));
-        }
-        match poll(&mut fds, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(Failure::system("wait for the command", error)),
-        }
-        let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-        drop(fds);
-        drop(leader);
-        if let (Some(active), [_, _, input, output]) = (&mut relay, &ready[..]) {
-            active.pump(*input, *output);
-        }
-        pass_signals(signals, command.as_ref(), relay.as_ref());
-        if ready[0].is_empty() {
-            continue;
-        }
-        if listening {
-            match channel.receive().context(|| "listen to the pod")? {
-                Received::Word(word::TERMINAL, Some(leader)) => {
-                    relay = Some(Relay::begin(leader, false).context(|| "begin with the terminal")?);
-                }
-                Received::Word(COMMAND, Some(pidfd)) => command = Some(pidfd),
-                Received::Word(..) => {}
-                // The process that joins has failed, and has said why.
-                Received::Closed => {
-                    return sys::wait_for(helper.pid)
-                        .map(|status| Ended::of(status).code())
-                        .context(|| "wait for the command");
-                }
-            }
-        } else if let Some(pidfd) = &command {
-            if let Some(relay) = relay {
-                relay.finish();
-            }
-            return wait_like(pidfd);
-        }
-    }
-}
-
-fn pass_signals(signals: &OwnedFd, command: Option<&OwnedFd>, relay: Option<&Relay>) {
-    while let Some(received) = sys::read_signal(signals.as_fd()) {
-        match (received.signal, relay) {
-            (libc::SIGWINCH, Some(relay)) => relay.resize(),
-            (libc::SIGCHLD | libc::SIGWINCH, _) => {}
-            (signal, _) => {
-                if let (Some(pidfd), Some(signal)) = (command, Signal::from_named_raw(signal)) {
-                    // Ended meanwhile is fine.
-                    let _ = pidfd_send_signal(pidfd, signal);
-                }
-            }
-        }
-    }
-}
-
-/// The status of the command that has ended; ends this process by the same signal when one ended the command.
-fn wait_like(pidfd: &OwnedFd) -> Result<i32> {
-    let ended = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).context(|| "wait for the command")?;
-    let ended = ended.ok_or_else(|| Failure::new("the command has no status"))?;
-    if let Some(signal) = ended.terminating_signal() {
-        sys::die_by(signal);
-        return Ok(128 + signal);
-    }
-    Ok(ended.exit_status().unwrap_or(FAILURE))
 }

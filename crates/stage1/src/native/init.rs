@@ -3,12 +3,15 @@
 
 mod end;
 mod refusals;
+mod services;
+mod sockets;
 mod streams;
 mod supervised;
 mod surroundings;
 mod token;
 
-use super::console::{Console, Lines};
+use super::console::Console;
+use super::lines::Lines;
 use super::outside::Outside;
 use end::{pod_status, recorded_status};
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -19,6 +22,7 @@ use sandbox::plan::{Plan, Stdio};
 use sandbox::sys::{self, Ended};
 use sandbox::tree::Root;
 use sandbox::{Context, Failure, Result};
+use services::Service;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 pub use streams::open_terminal;
@@ -35,6 +39,8 @@ pub mod word {
     pub const STOPPING: u8 = b's';
     /// Pid 1: here is the terminal of the app.
     pub const TERMINAL: u8 = b't';
+    /// Pid 1: a line on the state of the pod, for people.
+    pub const STATUS: u8 = b'i';
 }
 
 /// Signals by which the process outside asks for an orderly end.
@@ -232,8 +238,39 @@ impl<'a> Init<'a> {
                     }
                 }
             }
+            Token::Service(number, service) => self.serve(number, service)?,
+            Token::Journal(number, stream) => {
+                if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
+                    app.log_stream(stream);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Something has come through a socket of an app.
+    fn serve(&mut self, number: usize, service: Service) -> Result<()> {
+        let Some(index) = self.apps.iter().position(|app| app.number == number) else { return Ok(()) };
+        let app = &mut self.apps[index];
+        match service {
+            Service::Notify => {
+                if let Some(status) = app.hear() {
+                    let _ = self.channel.send_text(word::STATUS, &format!("{}: {status}", app.app.name));
+                }
+                self.tell_ready()
+            }
+            Service::Syslog | Service::Native => {
+                app.log_messages(service);
+                Ok(())
+            }
+            Service::Streams => match app.services.accept() {
+                Some(stream) => match self.apps[index].services.stream(stream) {
+                    Some(fd) => self.watch(fd, Token::Journal(number, stream)),
+                    None => Ok(()),
+                },
+                None => Ok(()),
+            },
+        }
     }
 
     fn start(&mut self, index: usize) -> Result<()> {
@@ -241,6 +278,11 @@ impl<'a> Init<'a> {
         let terminal = self.terminal.as_ref().ok_or_else(|| Failure::new("the pod has no terminal"))?;
         app.start(terminal.follower.as_fd(), self.inherited)?;
         let app = &self.apps[index];
+        for service in Service::ALL {
+            if let Some(socket) = app.services.socket(service) {
+                self.watch(socket, Token::Service(app.number, service))?;
+            }
+        }
         for (stream, lines) in app.streams.iter().enumerate() {
             if let Some(lines) = lines {
                 self.watch(lines, Token::Stream(app.number, stream))?;
@@ -258,7 +300,12 @@ impl<'a> Init<'a> {
                 epoll::add(&self.events, listener, data, EventFlags::IN).context(|| "watch a filter")?;
             }
         }
-        if !self.ready && self.apps.iter().all(|app| app.report.is_none()) {
+        self.tell_ready()
+    }
+
+    /// Says so, once all apps run and those that tell when they are ready have.
+    fn tell_ready(&mut self) -> Result<()> {
+        if !self.ready && self.apps.iter().all(Supervised::is_settled) {
             self.ready = true;
             // In two steps, so that the link is never seen with another text.
             std::os::unix::fs::symlink("ready", "/rkt/supervisor-status").context(|| "write rkt/supervisor-status")?;
@@ -328,6 +375,7 @@ impl<'a> Init<'a> {
             Phase::Waiting | Phase::Ended => return Ok(()),
         };
         let is_new = self.apps[index].start_post_stop(handlers, self.inherited, &mut self.console)?;
+        self.tell_ready()?;
         let app = &self.apps[index];
         match &app.streams[0] {
             Some(lines) if is_new => self.watch(lines, Token::Stream(app.number, 0)),

@@ -4,11 +4,15 @@
 //! Entrypoints on the host trust nothing that a pod can write: they use the pod directory, /proc of pid 1 and its descriptors.
 
 mod app;
+mod clock;
 mod console;
 mod decide;
 mod enter;
 mod gc;
 mod init;
+mod journal;
+mod lines;
+mod notify;
 mod outer;
 mod outside;
 mod run;

@@ -56,7 +56,7 @@ pub fn watch(child: &Child, channel: &Channel, signals: &OwnedFd) -> Result<End>
             listening = handle_word(channel, &mut relay)?;
         }
         if !ready[1].is_empty() {
-            pass_signals(child, signals, relay.as_ref());
+            pass_signals(child, signals, relay.as_mut());
         }
         if !ready[0].is_empty() {
             if let Some(relay) = relay {
@@ -79,22 +79,22 @@ fn handle_word(channel: &Channel, relay: &mut Option<Relay>) -> Result<bool> {
         Received::Word(word::TERMINAL, Some(leader)) => {
             *relay = Some(Relay::begin(leader, true).context(|| "begin with the terminal")?);
         }
-        Received::Word(..) => {}
+        Received::Text(word::STATUS, text) => notify(&format!("STATUS={text}")),
+        Received::Word(..) | Received::Text(..) => {}
         // Pid 1 ends; its descriptor tells how.
         Received::Closed => return Ok(false),
     }
     Ok(true)
 }
 
-fn pass_signals(child: &Child, signals: &OwnedFd, relay: Option<&Relay>) {
+fn pass_signals(child: &Child, signals: &OwnedFd, mut relay: Option<&mut Relay>) {
     while let Some(received) = sys::read_signal(signals.as_fd()) {
-        match (received.signal, relay) {
-            (libc::SIGCHLD, _) => {}
-            (libc::SIGWINCH, relay) => {
-                if let Some(relay) = relay {
-                    relay.resize();
-                }
-            }
+        match (received.signal, &mut relay) {
+            (libc::SIGWINCH, Some(relay)) => relay.resize(),
+            // The pod goes on; the terminal is the shell's until this process is continued.
+            (libc::SIGTSTP, Some(relay)) => relay.pause(|| sys::stop_by(libc::SIGTSTP)),
+            (libc::SIGTSTP, None) => sys::stop_by(libc::SIGTSTP),
+            (libc::SIGCHLD | libc::SIGWINCH, _) => {}
             // Ended meanwhile is fine: its end is what the loop waits for.
             (signal, _) => drop(sys::kill(child.pid, signal)),
         }

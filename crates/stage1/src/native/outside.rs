@@ -1,11 +1,12 @@
 //! What pid 1 takes along from outside of the pod: opened by the process outside, with the host's privileges, before pid 1 exists.
 
+use super::state::MOUNT_NAMESPACES;
 use rustix::fs::{Mode, OFlags};
 use sandbox::cgroup::Entry;
-use sandbox::plan::{Plan, Propagation, Stdio};
-use sandbox::{Context, Result, mounts};
+use sandbox::plan::{Plan, Propagation};
+use sandbox::{Context, Failure, Result, mounts, sys};
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 /// Descriptors of the host's side, none of which an app inherits.
@@ -19,28 +20,46 @@ pub struct Outside {
 /// What belongs to one app.
 pub struct AppOutside {
     pub cgroups: Entry,
-    /// Of an app whose output is logged.
-    pub log: Option<File>,
+    pub log: File,
     /// One for each mount of the app: the host's trees.
     pub taken: Vec<Option<OwnedFd>>,
+    /// Keeps the number of the descriptor by which `enter` will find the app, before others take it.
+    pub place: OwnedFd,
 }
 
 impl Outside {
     /// Takes what the plan names; `directory` is the pod's.
     pub fn take(plan: &Plan, directory: &Path) -> Result<Self> {
+        let places: Vec<OwnedFd> = (0..plan.apps.len()).map(keep_place).collect::<Result<_>>()?;
         let stage1 = mounts::clone_tree(rustix::fs::CWD, directory.join("stage1/rootfs"), true)?;
         mounts::set_propagation(&stage1, Propagation::Private)?;
         let mut apps = Vec::with_capacity(plan.apps.len());
-        for (index, app) in plan.apps.iter().enumerate() {
+        for (index, (app, place)) in plan.apps.iter().zip(places).enumerate() {
             let places = plan.cgroups.hierarchies.iter();
             apps.push(AppOutside {
                 cgroups: Entry::open(places.map(|place| (place.apps[index].as_path(), place.unified)))?,
-                log: (app.stdio == Stdio::Log).then(|| open_log(directory, &app.name)).transpose()?,
+                log: open_log(directory, &app.name)?,
                 taken: app.mounts.iter().map(mounts::take_host_source).collect::<Result<_>>()?,
+                place,
             });
         }
         Ok(Self { stage1, apps })
     }
+}
+
+fn keep_place(number: usize) -> Result<OwnedFd> {
+    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    at_number(number, null.context(|| "open /dev/null")?)
+}
+
+/// The descriptor by which `enter` finds the app of this number.
+pub fn at_number(number: usize, fd: OwnedFd) -> Result<OwnedFd> {
+    let number = MOUNT_NAMESPACES + number as i32;
+    let placed = sys::duplicate_from(fd.as_fd(), number).context(|| "keep the mount namespace")?;
+    if placed.as_raw_fd() != number {
+        return Err(Failure::new(format!("descriptor {number} is taken")));
+    }
+    Ok(placed)
 }
 
 fn open_log(directory: &Path, app: &str) -> Result<File> {

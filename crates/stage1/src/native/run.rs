@@ -89,7 +89,7 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
 
 fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<outer::End> {
     let console = Console::over(rustix::stdio::stdout()).context(|| "open the console")?;
-    let handled = [&[libc::SIGCHLD, libc::SIGWINCH][..], &STOP_SIGNALS, &PASSED_SIGNALS].concat();
+    let handled = [&[libc::SIGCHLD, libc::SIGWINCH, libc::SIGTSTP][..], &STOP_SIGNALS, &PASSED_SIGNALS].concat();
     sys::SignalSet::of(&handled).block();
     sys::set_ignored(libc::SIGPIPE, true);
     let signals = sys::SignalSet::of(&handled).descriptor().context(|| "watch signals")?;

@@ -47,7 +47,7 @@ pub struct Relay {
     escapes: Escapes,
     input_open: bool,
     output_open: bool,
-    _raw: Option<Raw>,
+    raw: Option<Raw>,
 }
 
 impl Relay {
@@ -60,7 +60,7 @@ impl Relay {
             escapes: Escapes { enabled: escape, seen: Vec::new() },
             input_open: true,
             output_open: true,
-            _raw: Raw::begin(),
+            raw: Raw::begin(),
         };
         relay.resize();
         Ok(relay)
@@ -71,6 +71,14 @@ impl Relay {
         if let Ok(size) = tcgetwinsize(rustix::stdio::stdin()) {
             let _ = tcsetwinsize(&self.leader, size);
         }
+    }
+
+    /// Gives the caller's terminal back for as long as `away` takes.
+    pub fn pause(&mut self, away: impl FnOnce()) {
+        self.raw = None;
+        away();
+        self.raw = Raw::begin();
+        self.resize();
     }
 
     /// What to wait for on standard input.

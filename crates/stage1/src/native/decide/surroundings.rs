@@ -48,6 +48,7 @@ pub fn pod_mounts(unprotected: bool, tun: bool) -> Vec<Mount> {
         filesystem("/dev/pts", "devpts", &[("gid", "5"), ("mode", "0620"), ("ptmxmode", "0666")], Allow::Devices),
         filesystem("/dev/shm", "tmpfs", &[("mode", "01777")], Allow::Executables),
         filesystem("/dev/mqueue", "mqueue", &[], Allow::Data),
+        filesystem(SERVICES, "tmpfs", &[("mode", "0711"), ("size", "64k")], Allow::Data),
     ];
     if unprotected {
         return mounts;
@@ -56,6 +57,30 @@ pub fn pod_mounts(unprotected: bool, tun: bool) -> Vec<Mount> {
         |target: &str, source: Source| Mount { make_target: false, read_only: true, ..mount(target, source) };
     mounts.extend(READ_ONLY.iter().map(|path| existing(path, Source::Itself)));
     mounts.extend(HIDDEN.iter().map(|path| existing(path, Source::Masked)));
+    mounts
+}
+
+/// Below the root of stage1: the sockets by which the supervisor listens to apps.
+const SERVICES: &str = "/rkt/services";
+
+/// Where an app that notifies the supervisor finds the socket.
+pub const NOTIFY: &str = "/run/systemd/notify";
+
+/// Where the supervisor listens to the app of this number. A number, since the path of a socket must be short.
+pub fn services(number: usize) -> String {
+    format!("{SERVICES}/{number}")
+}
+
+/// How the app reaches those sockets.
+pub fn service_mounts(services: &str, notifies: bool) -> Vec<Mount> {
+    let of_stage1 = |target: &str, name: &str| Mount {
+        read_only: true,
+        ..mount(target, Source::Stage1(format!("{services}/{name}")))
+    };
+    let mut mounts = vec![of_stage1("/run/systemd/journal", "journal")];
+    if notifies {
+        mounts.push(of_stage1(NOTIFY, "notify"));
+    }
     mounts
 }
 

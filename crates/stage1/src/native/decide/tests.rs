@@ -25,7 +25,13 @@ fn facts(kind: &str) -> Facts {
         _ => ("", "", ""),
     };
     let hierarchies = cgroup::discover(cgroup, mountinfo, |_| controllers.to_owned());
-    Facts { hierarchies, tun: kind == "v1", terminal: kind == "none", term: "xterm-256color".to_owned() }
+    Facts {
+        hierarchies,
+        tun: kind == "v1",
+        terminal: kind == "none",
+        term: "xterm-256color".to_owned(),
+        sockets: Vec::new(),
+    }
 }
 
 /// A pod directory with that manifest; every image has one program and the users `root` and `web`.

@@ -1,7 +1,8 @@
 //! The system calls that an app was not allowed to make: its processes are ended, and the call is named in the log, on the console
 //! and beside the app's status.
 
-use super::super::console::{Console, notice};
+use super::super::console::Console;
+use super::super::lines::notice;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::channel::{Channel, Received};
 use sandbox::seccomp::listener::Listener;
@@ -49,7 +50,7 @@ impl Refusals {
     }
 
     /// Ends the next process whose call waits.
-    pub fn handle(&mut self, app: &str, log: Option<&mut File>, console: &mut Console) {
+    pub fn handle(&mut self, app: &str, log: &mut File, console: &mut Console) {
         let Some(listener) = &self.listener else { return };
         // Without a call that waits the listener would keep us waiting.
         if !ready(listener.as_fd()).contains(PollFlags::IN) {

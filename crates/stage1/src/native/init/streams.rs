@@ -1,7 +1,8 @@
 //! Both ends of the standard streams of apps: what a process is given, and what pid 1 reads. One decision a stream.
 
 use super::super::app::Streams;
-use super::super::console::{Console, Lines};
+use super::super::console::Console;
+use super::super::lines::Lines;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 use sandbox::plan::{Stdio, User};

@@ -1,22 +1,25 @@
 //! One app as pid 1 knows it, from the fork of its main process to the end of its last handler.
 
 use super::super::app::{Launch, Report, become_app, become_handler, new_session};
-use super::super::console::{Console, Lines};
-use super::super::outside::AppOutside;
-use super::super::state::{MOUNT_NAMESPACES, open_proc};
+use super::super::console::Console;
+use super::super::journal::Record;
+use super::super::lines::{Lines, log_text};
+use super::super::outside::{AppOutside, at_number};
+use super::super::state::open_proc;
 use super::refusals::Refusals;
+use super::services::{MAX_STREAMS, Service, Services};
 use super::streams;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::thread::LinkNameSpaceType;
 use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
-use sandbox::plan::App;
+use sandbox::plan::{App, Stdio};
 use sandbox::sys::{self, Fork};
 use sandbox::{Context, Failure, Result};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The longest report of a process that became no app.
 const MAX_REPORT: u64 = 64 << 10;
@@ -43,38 +46,98 @@ pub struct Supervised {
     /// Of the main process or the handler that runs.
     pub pid: i32,
     pub streams: [Option<Lines>; 2],
-    pub log: Option<File>,
     /// What its process says before it becomes the app; none once it is one.
     pub report: Option<OwnedFd>,
     /// System calls that it was not allowed to make.
     pub refusals: Refusals,
+    pub services: Services,
+    /// It has said that it is ready, or need not.
+    ready: bool,
+    log: File,
     mount_namespace: Option<OwnedFd>,
     cgroups: Entry,
     taken: Vec<Option<OwnedFd>>,
+    /// Given to the main process.
+    sockets: Vec<OwnedFd>,
 }
 
 impl Supervised {
-    /// An app that waits.
-    pub fn new(number: usize, app: App, outside: AppOutside) -> Self {
-        let AppOutside { cgroups, log, taken } = outside;
+    /// An app that waits. `sockets` are those of its plan.
+    pub fn new(number: usize, app: App, outside: AppOutside, services: Services, sockets: Vec<OwnedFd>) -> Self {
+        let AppOutside { cgroups, log, taken, place } = outside;
         Self {
+            ready: !app.notifies,
             number,
             app,
             phase: Phase::Waiting,
             pid: 0,
             streams: [None, None],
-            log,
             report: None,
             refusals: Refusals::default(),
-            mount_namespace: None,
+            services,
+            log,
+            mount_namespace: Some(place),
             cgroups,
             taken,
+            sockets,
         }
     }
 
     /// Whether this process is one that we wait for on behalf of the app.
     pub fn is_represented_by(&self, pid: i32) -> bool {
         self.pid == pid && matches!(self.phase, Phase::Running | Phase::Stopping(_))
+    }
+
+    /// Whether nothing of the app is waited for any more before the pod is ready.
+    pub fn is_settled(&self) -> bool {
+        let begun = !matches!(self.phase, Phase::Waiting) && self.report.is_none();
+        begun && (self.ready || self.phase != Phase::Running)
+    }
+
+    /// Whether a process is one of the app's, by the cgroup that it cannot leave.
+    fn owns(&self, pid: i32) -> bool {
+        let own = format!("/system.slice/{}.service", self.app.name);
+        let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        text.lines()
+            .filter_map(|line| line.splitn(3, ':').nth(2))
+            .any(|path| path.strip_prefix(own.as_str()).is_some_and(|below| below.is_empty() || below.starts_with('/')))
+    }
+
+    /// Hears what the app tells of its state; answers what it says for people. Nobody else can speak for it: a message counts when
+    /// the kernel says that one of the app's processes has sent it.
+    pub fn hear(&mut self) -> Option<String> {
+        let mut status = None;
+        for (sender, message) in self.services.notifications() {
+            let is_main = sender == self.pid;
+            if self.phase != Phase::Running || !(is_main || self.owns(sender)) {
+                continue;
+            }
+            self.ready |= message.ready;
+            status = message.status.or(status);
+            // Only the main process may name another, and only one of the app's.
+            if let Some(pid) = message.main_pid.filter(|&pid| is_main && self.owns(pid)) {
+                self.pid = pid;
+            }
+        }
+        status
+    }
+
+    /// Logs what has come through a socket of the journal; answers whether there was anything.
+    pub fn log_messages(&mut self, service: Service) -> bool {
+        let messages = self.services.messages(service);
+        for Record { stream, text } in &messages {
+            log_text(&mut self.log, stream, text);
+        }
+        !messages.is_empty()
+    }
+
+    /// Logs what has come by a stream of the journal; answers whether there was anything.
+    pub fn log_stream(&mut self, number: usize) -> bool {
+        let lines = self.services.read_stream(number);
+        for Record { stream, text } in &lines {
+            log_text(&mut self.log, stream, text);
+        }
+        !lines.is_empty()
     }
 
     /// How lines of the app are labelled.
@@ -98,6 +161,7 @@ impl Supervised {
             app: &self.app,
             taken: std::mem::take(&mut self.taken),
             streams: opened.streams(),
+            sockets: &self.sockets,
             cgroups: &self.cgroups,
             inherited,
             report: report_writer,
@@ -111,12 +175,9 @@ impl Supervised {
         self.pid = child.pid;
         self.phase = Phase::Running;
         let namespace = open_proc(child.pid, "ns/mnt")?;
-        let number = MOUNT_NAMESPACES + self.number as i32;
-        let namespace = sys::duplicate_from(namespace.as_fd(), number).context(|| "keep the mount namespace")?;
-        if namespace.as_raw_fd() != number {
-            return Err(Failure::new(format!("descriptor {number} is taken")));
-        }
-        self.mount_namespace = Some(namespace);
+        // In the place that was kept for it.
+        self.mount_namespace = None;
+        self.mount_namespace = Some(at_number(self.number, namespace)?);
         self.report = Some(report);
         // Closes our ends of its pipes, and with them the gate.
         drop(launch);
@@ -140,14 +201,14 @@ impl Supervised {
 
     /// Ends a process of the app whose system call is withheld.
     pub fn refuse(&mut self, console: &mut Console) {
-        self.refusals.handle(&self.app.name, self.log.as_mut(), console);
+        self.refusals.handle(&self.app.name, &mut self.log, console);
     }
 
     /// Hands on what can be read of an output stream now.
     pub fn pump(&mut self, stream: usize, console: &mut Console) {
         let label = self.label();
         let Some(lines) = &mut self.streams[stream] else { return };
-        if !lines.pump(&label, self.log.as_mut(), console) {
+        if !lines.pump(&label, Some(&mut self.log), console) {
             // Dropping the last descriptor ends the watch.
             self.streams[stream] = None;
         }
@@ -155,9 +216,15 @@ impl Supervised {
 
     /// Hands on everything that was written.
     pub fn drain(&mut self, console: &mut Console) {
+        for service in [Service::Syslog, Service::Native] {
+            while self.log_messages(service) {}
+        }
+        for number in 0..MAX_STREAMS {
+            while self.log_stream(number) {}
+        }
         let label = self.label();
         for lines in self.streams.iter_mut().flatten() {
-            lines.drain(&label, self.log.as_mut(), console);
+            lines.drain(&label, Some(&mut self.log), console);
         }
     }
 
@@ -176,7 +243,7 @@ impl Supervised {
             return Ok(false);
         };
         let namespace = self.mount_namespace.as_ref().ok_or_else(|| Failure::new("an app has no mount namespace"))?;
-        let (opened, lines) = streams::open_of_handler(self.log.is_some())?;
+        let (opened, lines) = streams::open_of_handler(self.app.stdio == Stdio::Log)?;
         match sys::fork_into(0, self.cgroups.birthplace()).context(|| "fork")? {
             Fork::Child => {
                 let joined = new_session(&opened.streams()).and_then(|()| {
@@ -196,7 +263,7 @@ impl Supervised {
         let Some(lines) = lines else { return Ok(false) };
         // What the main process wrote last comes before.
         if let Some(mut before) = self.streams[0].replace(lines) {
-            before.drain(&self.label(), self.log.as_mut(), console);
+            before.drain(&self.label(), Some(&mut self.log), console);
         }
         Ok(true)
     }

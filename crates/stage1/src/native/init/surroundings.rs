@@ -1,6 +1,8 @@
 //! The surroundings of a pod, made by its pid 1. The order matters: what shows the host is needed until the root changes.
 
 use super::super::outside::Outside;
+use super::services::Services;
+use super::sockets;
 use super::supervised::Supervised;
 use sandbox::cgroup::Entry;
 use sandbox::plan::{Network, Plan};
@@ -24,6 +26,11 @@ pub fn make(plan: &mut Plan, outside: Outside, cgroups: &Entry) -> Result<(Root,
     }
     mounts::enter_root(&stage1)?;
     let _ = std::fs::remove_file("/rkt/supervisor-status");
-    let apps = std::mem::take(&mut plan.apps).into_iter().zip(outside.apps).enumerate();
-    Ok((stage1, apps.map(|(number, (app, outside))| Supervised::new(number, app, outside)).collect()))
+    let mut apps = Vec::with_capacity(outside.apps.len());
+    for (number, (app, outside)) in std::mem::take(&mut plan.apps).into_iter().zip(outside.apps).enumerate() {
+        let services = Services::open(&stage1, &app)?;
+        let sockets = sockets::open(&app.sockets).map_err(|failure| failure.of(format!("app \"{}\"", app.name)))?;
+        apps.push(Supervised::new(number, app, outside, services, sockets));
+    }
+    Ok((stage1, apps))
 }

@@ -1,5 +1,7 @@
 //! What a descriptor of the event loop is, as the 64 bits that epoll(7) keeps for us.
 
+use super::services::Service;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     Signals,
@@ -10,44 +12,46 @@ pub enum Token {
     Stream(usize, usize),
     /// Of an app, by its number.
     Report(usize),
+    /// Of an app, by its number.
+    Service(usize, Service),
+    /// Of an app, by its number: a stream of the journal.
+    Journal(usize, usize),
     /// Of an app, by its number: calls that its filter withholds.
     Refusals(usize),
 }
 
-/// Numbers below belong to the pod.
-const FIRST_APP: u64 = 16;
-
-/// How many numbers an app has.
-const PER_APP: u64 = 4;
+/// Kind, number of the app, number of the thing.
+const fn pack(kind: u64, app: usize, thing: usize) -> u64 {
+    kind << 56 | (app as u64 & 0xff_ffff) << 32 | thing as u64 & 0xffff_ffff
+}
 
 impl Token {
     pub const fn encode(self) -> u64 {
         match self {
-            Self::Signals => 0,
-            Self::Channel => 1,
-            Self::Console => 2,
-            Self::Terminal => 3,
-            Self::Stream(app, stream) => FIRST_APP + app as u64 * PER_APP + stream as u64,
-            Self::Report(app) => FIRST_APP + app as u64 * PER_APP + 2,
-            Self::Refusals(app) => FIRST_APP + app as u64 * PER_APP + 3,
+            Self::Signals => pack(0, 0, 0),
+            Self::Channel => pack(1, 0, 0),
+            Self::Console => pack(2, 0, 0),
+            Self::Terminal => pack(3, 0, 0),
+            Self::Stream(app, stream) => pack(4, app, stream),
+            Self::Report(app) => pack(5, app, 0),
+            Self::Service(app, service) => pack(6, app, service as usize),
+            Self::Journal(app, stream) => pack(7, app, stream),
+            Self::Refusals(app) => pack(8, app, 0),
         }
     }
 
     pub const fn decode(number: u64) -> Self {
-        match number {
+        let (app, thing) = ((number >> 32 & 0xff_ffff) as usize, (number & 0xffff_ffff) as usize);
+        match number >> 56 {
             0 => Self::Signals,
             1 => Self::Channel,
             2 => Self::Console,
             3 => Self::Terminal,
-            _ => {
-                let number = number - FIRST_APP;
-                let (app, which) = ((number / PER_APP) as usize, (number % PER_APP) as usize);
-                match which {
-                    2 => Self::Report(app),
-                    3 => Self::Refusals(app),
-                    stream => Self::Stream(app, stream),
-                }
-            }
+            4 => Self::Stream(app, thing),
+            5 => Self::Report(app),
+            6 => Self::Service(app, Service::ALL[thing % Service::ALL.len()]),
+            7 => Self::Journal(app, thing),
+            _ => Self::Refusals(app),
         }
     }
 }
@@ -64,8 +68,11 @@ mod tests {
             Token::Console,
             Token::Terminal,
             Token::Stream(0, 0),
-            Token::Stream(7, 1),
+            Token::Stream(70_000, 1),
             Token::Report(7),
+            Token::Service(7, Service::Notify),
+            Token::Service(7, Service::Streams),
+            Token::Journal(7, 31),
             Token::Refusals(7),
         ] {
             assert_eq!(Token::decode(token.encode()), token);
