@@ -1,12 +1,12 @@
 /** Images of the store as files and directories of the user. */
-import {randomUUID} from 'node:crypto'
+import {createHash, randomUUID} from 'node:crypto'
 import {chmodSync, closeSync, mkdirSync, openSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {pipeline} from 'node:stream/promises'
 import {encodeImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {FileLock, native, unwrap} from '../native/index.ts'
-import type {NamedImage} from '../store/index.ts'
+import {damageHint, isDamage, type NamedImage, withDamageHint} from '../store/index.ts'
 import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputDirectory, writeOutputFile} from './output.ts'
 import type {ImagePorts} from './ports.ts'
@@ -27,6 +27,22 @@ type StorePorts = Pick<ImagePorts, 'store' | 'treestore'>
 
 /** Writes an image as a file: an archive as it is stored, uncompressed; an image of OCI's format as a layout, or flattened. */
 export async function exportImage({store, treestore}: StorePorts, image: NamedImage, path: string, options: ExportOptions): Promise<void> {
+  await orDistrusted(store, image, () => exportLocked({store, treestore}, image, path, options))
+}
+
+/** The next fetch hashes an image that turned out to be damaged. */
+async function orDistrusted(store: StorePorts['store'], {key}: NamedImage, action: () => Promise<void>): Promise<void> {
+  try {
+    await action()
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    await store.distrust(key)
+    throw withDamageHint(error)
+  }
+  store.touch(key)
+}
+
+async function exportLocked({store, treestore}: StorePorts, image: NamedImage, path: string, options: ExportOptions): Promise<void> {
   const {key} = image
   using _lock = await store.lock(key, 'shared')
   const isOci = store.oci(key) !== null
@@ -40,13 +56,29 @@ export async function exportImage({store, treestore}: StorePorts, image: NamedIm
     await writeOutputFile(path, options.overwrite, async (fd) => {
       const source = openSync(store.blobPath(key), 'r')
       try {
-        await pipeline(readDescriptor(source), descriptorSink(fd))
+        await copyHashed(source, fd, store.digest(key), key)
       } finally {
         closeSync(source)
       }
     })
   }
-  store.touch(key)
+}
+
+/** The file does not get its name when its bytes are not those of the image. */
+async function copyHashed(source: number, target: number, sha512: string, key: string): Promise<void> {
+  const hash = createHash('sha512')
+  const hashed = async function* () {
+    for await (const chunk of readDescriptor(source)) {
+      hash.update(chunk)
+      yield chunk
+    }
+  }
+  await pipeline(hashed, descriptorSink(target))
+  const found = hash.digest('hex')
+  if (found.startsWith(sha512)) return
+  throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image hash does not match expected (sha512-${found.slice(0, 64)} != ${key})`, {
+    hint: damageHint,
+  })
 }
 
 /** An archive of the image as apps see it, with its appc view as the manifest. Each file keeps its time. */
@@ -95,12 +127,13 @@ async function copyFlattened(
 /** Unpacks the image alone, without what it depends on. */
 export async function extractImage({store, treestore}: StorePorts, image: NamedImage, path: string, options: CopyOptions): Promise<void> {
   const {key} = image
-  using _lock = await store.lock(key, 'shared')
-  await writeOutputDirectory(path, options.overwrite, async (directory) => {
-    if (store.oci(key) !== null) await copyFlattened({store, treestore}, image, directory, options, 0o644)
-    else unwrap(await native().extractAci(store.blobPath(key), store.digest(key), directory, options.rootfsOnly))
+  await orDistrusted(store, image, async () => {
+    using _lock = await store.lock(key, 'shared')
+    await writeOutputDirectory(path, options.overwrite, async (directory) => {
+      if (store.oci(key) !== null) await copyFlattened({store, treestore}, image, directory, options, 0o644)
+      else unwrap(await native().extractAci(store.blobPath(key), store.digest(key), directory, options.rootfsOnly))
+    })
   })
-  store.touch(key)
 }
 
 /**
@@ -115,7 +148,7 @@ export async function renderImage(
 ): Promise<void> {
   const {key} = image
   const {overwrite, rootfsOnly} = options
-  await writeOutputDirectory(path, overwrite, async (directory) => {
+  const fill = async (directory: string) => {
     if (store.oci(key) !== null) {
       await copyFlattened({store, treestore}, image, directory, options, 0o700)
       return
@@ -136,8 +169,8 @@ export async function renderImage(
       writeFileSync(join(directory, 'manifest'), encodeImageManifest(store.manifest(key)))
       chmodSync(join(directory, 'manifest'), 0o700)
     }
-  })
-  store.touch(key)
+  }
+  await orDistrusted(store, image, () => writeOutputDirectory(path, overwrite, fill))
 }
 
 /** The manifest of an archive that is not in the store; `tmp` takes its bytes for a moment. */

@@ -7,6 +7,7 @@ import {native, systemError, unwrap} from '../native/index.ts'
 import {ensureDirectory, errnoOf, FILE_MODE, removeFile, replaceFile, sweepTemporaries, syncDirectory, writeInPlace} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
+import {stampsOf} from './integrity.ts'
 import type {Layout} from './layout.ts'
 import {lockImage} from './locks.ts'
 import {withName} from './names.ts'
@@ -51,7 +52,7 @@ export async function importImage(
       const {sha512, size} = ingested
       const added = {importTime: new Date(), labels, latest, name, source}
       await vouch(layout, key, added)
-      const sidecar = {id: key, names: withName(old?.names ?? [], added), sha512, size}
+      const sidecar = {id: key, names: withName(old?.names ?? [], added), sha512, size, stamps: stampsOf([layout.blobOf(key)])}
       replaceFile(layout.sidecarOf(key), encodeSidecar(sidecar), layout.tmp)
       bumpGeneration(layout)
     } catch (error) {

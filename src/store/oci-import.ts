@@ -4,11 +4,12 @@ import type {ImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {type FileLock, type IngestedLayer, type LayerRequest, type LayerSink, native, type Outcome, unwrap} from '../native/index.ts'
 import {type Digest, digestOf, type ImageIdentity} from '../oci/index.ts'
-import {awaitContent, hasContent, inflationLimit, lockContents, placeContent, placeDocument, removeContents} from './contents.ts'
+import {awaitContent, contentOf, hasContent, inflationLimit, lockContents, placeContent, placeDocument, removeContents} from './contents.ts'
 import {removeFile, replaceFile} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {placeManifest, placeName} from './import-image.ts'
+import {stampsOf} from './integrity.ts'
 import {Layers} from './layers.ts'
 import type {Layout} from './layout.ts'
 import {lockImage} from './locks.ts'
@@ -148,7 +149,10 @@ export class OciImport implements AsyncDisposable {
     const {labels = [], name} = view
     const added = {identity, importTime: new Date(), labels, latest, name, source}
     await vouch(this.#layout, key, added)
-    const sidecar = {id: key, names: withName(old?.oci === undefined ? [] : old.names, added), oci, sha512, size}
+    // of layers that were there before, it is known only who hashed them whether they are sound
+    const hashed = [digest, configDigest, ...(index === undefined ? [] : [index]), ...this.#brought]
+    const stamps = {...old?.stamps, ...stampsOf(hashed.map((each) => contentOf(this.#layout, each)))}
+    const sidecar = {id: key, names: withName(old?.oci === undefined ? [] : old.names, added), oci, sha512, size, stamps}
     replaceFile(this.#layout.sidecarOf(key), encodeSidecar(sidecar), this.#layout.tmp)
     bumpGeneration(this.#layout)
     return key

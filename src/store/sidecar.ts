@@ -2,6 +2,7 @@ import {statSync} from 'node:fs'
 import {RktError} from '../errors.ts'
 import {errnoOf, readText} from './files.ts'
 import type {ImageKey} from './image-key.ts'
+import type {Stamps} from './integrity.ts'
 import type {Layout} from './layout.ts'
 import {decodeName, decodeNames, encodeName, type StoredNames} from './names.ts'
 import {decodeOciRecord, type OciRecord} from './oci-image.ts'
@@ -17,6 +18,8 @@ export interface Sidecar {
   readonly names: StoredNames
   /** Bytes of the uncompressed tar, or of an OCI image's documents and layers as they came. */
   readonly size: number
+  /** Of its files, as they were when their bytes were hashed. */
+  readonly stamps?: Stamps
 }
 
 export function encodeSidecar(sidecar: Sidecar): string {
@@ -54,13 +57,15 @@ function decodeSidecar(text: string, key: ImageKey, path: string): Sidecar {
   try {
     const value: unknown = JSON.parse(text)
     if (!isRecord(value)) throw new Error('not an object')
-    const {id, names, oci, sha512, size} = value
+    const {id, names, oci, sha512, size, stamps} = value
     if (id !== key) throw new Error('id is another image')
     if (typeof sha512 !== 'string' || !/^([\da-f]{64}){1,2}$/.test(sha512) || !key.endsWith(`-${sha512.slice(0, 64)}`)) {
       throw new Error('sha512 does not belong to the id')
     }
     if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) throw new Error('size is not a number of bytes')
-    const common = {id: key, names: names === undefined ? onlyName(value) : decodeNames(names), sha512, size}
+    if (stamps !== undefined && !isRecord(stamps)) throw new Error('stamps are not an object')
+    const all = names === undefined ? onlyName(value) : decodeNames(names)
+    const common = {id: key, names: all, sha512, size, ...(stamps && {stamps: stamps as Stamps})}
     if (oci === undefined) return common
     if (common.names.some((name) => name.identity === undefined)) throw new Error('a name has no identity')
     return {...common, oci: decodeOciRecord(oci)}

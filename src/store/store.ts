@@ -10,6 +10,7 @@ import {ensureDirectory, errnoOf, isReadOnlyFailure, replaceFile} from './files.
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {type ImportOptions, importImage} from './import-image.ts'
+import {damageHint, discardContent, findDamage} from './integrity.ts'
 import {Layers} from './layers.ts'
 import {type Layout, layoutOf} from './layout.ts'
 import {lockImage, lockStore} from './locks.ts'
@@ -19,7 +20,7 @@ import {type OciDocuments, type OciLayer, type OciRecord, readDocuments} from '.
 import {OciImport} from './oci-import.ts'
 import {type Remote, readRemote, writeRemote} from './remote.ts'
 import {removeImage, removeNameOf, sweep} from './remove-image.ts'
-import {encodeSidecar, isAbsent, lastUse, readSidecar, readTreeSize, type Sidecar} from './sidecar.ts'
+import {encodeSidecar, isAbsent, lastUse, readSidecar, readSidecarIfSound, readTreeSize, type Sidecar} from './sidecar.ts'
 import {needsVouchers, readVouchedRemote, readVoucher, vouch, vouchForRemote} from './vouchers.ts'
 
 /** What the store knows of an image without reading its manifest: by its newest name, and of all. */
@@ -239,17 +240,56 @@ export class Store implements Disposable {
     }
   }
 
+  /**
+   * Whether the image is what its ID says. What was written to since it was hashed is hashed again; damaged content of an OCI image is
+   * taken away, so that the next import brings it.
+   */
+  async isSound(key: ImageKey): Promise<boolean> {
+    const sidecar = readSidecarIfSound(this.#layout, key)
+    if (sidecar === null) return false
+    const damaged = await findDamage(this.#layout, sidecar, {changed: true})
+    await discardContent(this.#layout, damaged)
+    return damaged.length === 0
+  }
+
+  /**
+   * Refuses an image that is not what its ID says, all of which is hashed for it.
+   * @throws RktError RKT_IMAGE_HASH_MISMATCH
+   */
+  async verify(key: ImageKey): Promise<void> {
+    const lock = await this.lock(key, 'shared')
+    const [damaged] = await findDamage(this.#layout, this.#sidecar(key), {changed: false}).finally(() => lock.release())
+    if (damaged === undefined) return
+    await this.distrust(key)
+    throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image ${key} is damaged: ${damaged.path} is not what its hash says`, {
+      hint: damageHint,
+    })
+  }
+
+  /** After a failure that says so: the next fetch hashes what is stored, and replaces what is damaged. */
+  async distrust(key: ImageKey): Promise<void> {
+    await this.#change(key, ({stamps: _, ...sidecar}) => sidecar)
+  }
+
   /** Records that an archive which the store has came from there too; a caller who may not write leaves no trace. */
   async addSource(key: ImageKey, {latest, source}: Pick<StoredName, 'latest' | 'source'>): Promise<void> {
     const isThere = () => this.info(key).names.some((name) => name.source === source && name.latest === latest)
     if (isThere()) return
-    try {
-      using _lock = await this.lock(key, 'exclusive')
-      if (isThere()) return
-      const sidecar = this.#sidecar(key)
+    await this.#change(key, async (sidecar) => {
       const added = {...this.#believed(key, sidecar.names)[0], latest, source}
       if (this.isVouched(key)) await vouch(this.#layout, key, added)
-      replaceFile(this.#layout.sidecarOf(key), encodeSidecar({...sidecar, names: withName(sidecar.names, added)}), this.#layout.tmp)
+      return {...sidecar, names: withName(sidecar.names, added)}
+    })
+  }
+
+  /** Changes a record under its lock, and leaves its time, which says when the image was used last. */
+  async #change(key: ImageKey, change: (sidecar: Sidecar) => Sidecar | Promise<Sidecar>): Promise<void> {
+    try {
+      using _lock = await this.lock(key, 'exclusive')
+      const used = lastUse(this.#layout, key)
+      const path = this.#layout.sidecarOf(key)
+      replaceFile(path, encodeSidecar(await change(this.#sidecar(key))), this.#layout.tmp)
+      utimesSync(path, used, used)
       bumpGeneration(this.#layout)
     } catch (error) {
       const cause = error instanceof RktError ? error.cause : error

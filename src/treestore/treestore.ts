@@ -7,6 +7,7 @@ import {type FileLock, native, systemError, unwrap} from '../native/index.ts'
 import {
   ensureDirectory,
   type ImageKey,
+  isDamage,
   isImageKey,
   lockFile,
   namesIn,
@@ -14,6 +15,7 @@ import {
   removeFile,
   type Store,
   syncDirectory,
+  withDamageHint,
 } from '../store/index.ts'
 import {checkLayers, flattenInto, ociTreeId, readStack, renderOci} from './oci-tree.ts'
 import {isTreeId, type RenderEntry, renderList, type TreeId, treeIdOf} from './tree-id.ts'
@@ -109,7 +111,10 @@ export class Treestore {
       await this.#renderTree(id, key, entries)
     } catch (error) {
       await this.#discard(id)
-      throw error
+      throw await this.#distrusting(
+        error,
+        entries.map((entry) => entry.key),
+      )
     }
     return id
   }
@@ -191,9 +196,16 @@ export class Treestore {
       })
     } catch (error) {
       await this.#discard(id)
-      throw error
+      throw await this.#distrusting(error, [key])
     }
     return id
+  }
+
+  /** The next fetch hashes images that turned out to be damaged. */
+  async #distrusting(error: unknown, keys: readonly ImageKey[]): Promise<unknown> {
+    if (!isDamage(error)) return error
+    for (const key of keys) await this.#store.distrust(key)
+    return withDamageHint(error)
   }
 
   async #finish(id: TreeId, key: ImageKey, manifest: string, bytes: number): Promise<void> {

@@ -146,6 +146,31 @@ test('image export gives back the stored archive byte by byte', async () => {
   await host.ok(['image', 'export', '--overwrite', 'example.com/busybox', file])
 })
 
+test('a damaged image is refused by export, verify, extract and run, and fetched anew', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+  const id = (await host.ok(['fetch', '--full', image])).trim()
+  await host.ok(['image', 'verify', id])
+  const blob = join(host.dataDir, 'cas/blob/sha512', id.slice(7, 9), id)
+  const bytes = readFileSync(blob)
+  writeFileSync(blob, Buffer.from(bytes).fill('x', bytes.length >> 1, (bytes.length >> 1) + 1))
+
+  const damaged = /image hash does not match expected|is not what its hash says/
+  for (const words of [
+    ['export', id, host.path('out.aci')],
+    ['verify', id],
+    ['extract', id, host.path('out')],
+  ]) {
+    const said = await host.refused(['image', ...words])
+    assert.match(said, damaged)
+    assert.match(said, /Fetch the image again/)
+  }
+  assert.deepEqual([existsSync(host.path('out.aci')), existsSync(host.path('out'))], [false, false])
+  assert.equal((await host.ok(['fetch', '--full', image])).trim(), id)
+  await host.ok(['image', 'verify', id])
+  assert.deepEqual(readFileSync(blob), bytes)
+})
+
 test('image extract unpacks the image alone, image render the image with what it depends on', async () => {
   await using host = await aHost()
   const base = await buildImage(manifest({app: null, name: 'example.com/base'}), (rootfs) => {

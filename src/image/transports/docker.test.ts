@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {createHash, generateKeyPairSync, randomBytes, sign} from 'node:crypto'
-import {mkdtempSync, rmSync} from 'node:fs'
+import {mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {after, before, describe, test} from 'node:test'
@@ -92,6 +92,22 @@ describe('an image of a real registry', {skip}, () => {
     assert.equal(host.lines.filter((line) => /layer sha256:.* is in the store/.test(line)).length, 1)
     assert.equal(await host.find(short, unverified), newer)
     registry.push(layout, 'ns/app:latest')
+  })
+
+  test('that was damaged in the store is fetched again, the damaged layer alone', async () => {
+    using host = aHost()
+    const reference = `docker://${registry.host}/ns/app:1.0`
+    const key = await host.find(reference, unverified)
+    const blob = host.store.contentPath(host.store.oci(key)?.layers[1]?.digest as never)
+    const sound = readFileSync(blob)
+    writeFileSync(blob, Buffer.from(sound).fill('x', 20, 21))
+    host.lines.length = 0
+
+    assert.equal(await host.find(reference, {...unverified, pullPolicy: 'update'}), key)
+
+    assert.deepEqual(readFileSync(blob), sound)
+    assert.ok(host.lines.some((line) => line.endsWith('is damaged in the store, fetching it again')))
+    assert.equal(host.lines.filter((line) => /layer sha256:.* is in the store/.test(line)).length, 1)
   })
 
   test('by its digest has no version', async () => {

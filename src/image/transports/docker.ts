@@ -7,7 +7,7 @@ import {formatDistributionPoint} from '../distribution.ts'
 import {notInStore} from '../not-in-store.ts'
 import type {Session} from '../session.ts'
 import {SigstoreVerification} from '../sigstore-verification.ts'
-import {storedRemote, useStored} from '../stored-remote.ts'
+import {soundRemote, storedRemote, useStored} from '../stored-remote.ts'
 
 /**
  * The image of a registry: of the store, or from the registry, as the pull policy says. What the last download of the reference gave is
@@ -42,7 +42,7 @@ interface Wanted {
 async function fetchImage(session: Session, {reference, signature, source, url}: Wanted): Promise<NamedImage> {
   const {store} = session.ports
   const repository = repositoryOf(session, reference)
-  const known = store.remote(url, {unvouched: !session.verifies})
+  const known = await soundRemote(session, url)
   const record = (key: ImageKey, digest: string) =>
     store.putRemote({downloadTime: new Date(), etag: digest, key, maxAge: 0, signatureUrl: '', url})
   if (signature === null && known !== null && (await repository.digest(reference)) === known.etag) {

@@ -40,6 +40,28 @@ test('an image that is fresh by max-age is not asked for, also with update', asy
   assert.deepEqual([server.asked.length, host.lines.at(-1)], [1, `image: image for ${url} isn't expired, not fetching.`])
 })
 
+test('an image that was damaged in the store is sent again, whatever its ETag and its age are', async () => {
+  for (const headers of [{etag: '"tag"'}, {'cache-control': 'max-age=60'}]) {
+    using host = aHost()
+    const bytes = readFileSync(await host.archive('example.com/app'))
+    using server = await aServer((request, response) => {
+      if (request.headers['if-none-match'] !== undefined) response.writeHead(304).end()
+      else response.writeHead(200, headers).end(bytes)
+    })
+    const url = `${server.url}/app.aci`
+    const key = await host.find(url, unverified)
+    const blob = host.store.blobPath(key)
+    const sound = readFileSync(blob)
+    writeFileSync(blob, Buffer.from(sound).fill('x', 600, 601))
+
+    assert.equal(await host.find(url, {...unverified, pullPolicy: 'update'}), key)
+
+    assert.deepEqual(readFileSync(blob), sound)
+    assert.deepEqual(server.asked, ['GET /app.aci -', 'GET /app.aci -'])
+    assert.ok(host.lines.includes(`image: warning: the image of ${url} is damaged in the store, fetching it again`))
+  }
+})
+
 test('redirects are followed, ten of them', async () => {
   using host = aHost()
   const bytes = readFileSync(await host.archive('example.com/app'))

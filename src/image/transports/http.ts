@@ -11,7 +11,7 @@ import {DownloadSlot} from '../download-slot.ts'
 import {importArchive} from '../import-archive.ts'
 import {progressOf} from '../progress.ts'
 import type {Session} from '../session.ts'
-import {useStored} from '../stored-remote.ts'
+import {soundRemote, useStored} from '../stored-remote.ts'
 import {fetchDeferredSignature, fetchSignature} from './signature.ts'
 
 export interface RemoteArchive {
@@ -33,7 +33,7 @@ export async function fetchArchive(session: Session, archive: RemoteArchive): Pr
   const {signatureUrl, text} = archive
   const shown = redactUrl(text)
   const startedAt = Date.now()
-  const known = store.remote(text, {unvouched: !session.verifies})
+  const known = await soundRemote(session, text, shown)
   if (known !== null && isFresh(known)) {
     session.say(`image for ${shown} isn't expired, not fetching.`)
     return await reuse(session, archive, known.key)

@@ -10,8 +10,9 @@ export default class ImageVerify extends EngineCommand {
     if (argv.length === 0) throw new RktError('RKT_BAD_ARGUMENTS', 'must provide at least one image')
     await using engine = await this.openEngine()
     for (const image of argv) {
-      const key = attempt(`unable to resolve store key for image ${image}`, () => resolveStoredImage(engine.store, image))
-      const tree = attempt(`unable to get treestoreID for image ${image}`, () => engine.treestore.idOf(key))
+      const key = await attempt(`unable to resolve store key for image ${image}`, async () => resolveStoredImage(engine.store, image))
+      const tree = await attempt(`unable to get treestoreID for image ${image}`, async () => engine.treestore.idOf(key))
+      await attempt(`unable to verify image ${image}`, () => engine.store.verify(key))
       await this.#verify(engine.treestore, image, key, tree)
     }
   }
@@ -40,10 +41,10 @@ export default class ImageVerify extends EngineCommand {
   }
 }
 
-function attempt<T>(failure: string, step: () => T): T {
+async function attempt<T>(failure: string, step: () => Promise<T>): Promise<T> {
   try {
-    return step()
+    return await step()
   } catch (cause) {
-    throw new RktError('RKT_IMAGE_VERIFY', failure, {cause})
+    throw new RktError('RKT_IMAGE_VERIFY', failure, {cause, hint: cause instanceof RktError ? cause.hint : undefined})
   }
 }
