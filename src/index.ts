@@ -37,6 +37,7 @@ export {
   resolveStoredImage,
   resolveStoredName,
 } from './image/index.ts'
+export {registryPrefix} from './oci/index.ts'
 export {imagesInUse, PodContents, prepareLock, treesInUse} from './pod/index.ts'
 export type {ImageInfo, ImageKey, NamedImage, OciRecord, StoredName} from './store/index.ts'
 export type {TreeId} from './treestore/index.ts'

@@ -18,3 +18,4 @@ export {
 export {acceptedTypes, isIndexType, isManifestType, layerCompression, mediaTypes} from './media-types.ts'
 export {choosePlatform, hostPlatform} from './platform.ts'
 export {apiHost, type DockerReference, formatReference, fullReference, parseDockerReference, typedHost} from './reference.ts'
+export {registryPrefix} from './registry-prefix.ts'

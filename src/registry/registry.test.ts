@@ -192,6 +192,7 @@ describe('an image', () => {
       },
       'RKT_OCI_NO_IMAGE',
     ],
+    ['of an image that is served as another kind of document', 'application/json', anImage().manifest.bytes, 'RKT_OCI_DOCUMENT_INVALID'],
     ['that is too large', type('manifest'), Buffer.alloc(9 << 20, ' '), 'RKT_HTTP_TOO_LARGE'],
   ]
   for (const [title, contentType, value, code] of documents) {

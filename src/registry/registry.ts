@@ -1,6 +1,6 @@
 import type {Diagnostics} from '../diagnostics.ts'
 import {RktError} from '../errors.ts'
-import {type HttpClient, type HttpResponse, openTransfer, readBounded} from '../http/index.ts'
+import {type HttpClient, type HttpResponse, openTransfer, plainText, readBounded} from '../http/index.ts'
 import {
   acceptedTypes,
   apiHost,
@@ -8,6 +8,8 @@ import {
   type Digest,
   digestOf,
   hostPlatform,
+  isIndexType,
+  isManifestType,
   mediaTypes,
   type Platform,
   parseDigest,
@@ -52,14 +54,14 @@ class HttpRepository implements Repository {
 
   async digest(reference: TagOrDigest): Promise<Digest> {
     if (reference.digest !== null) return reference.digest
-    return (await this.#head(tagOf(reference))) ?? (await this.#manifest(tagOf(reference), null)).digest
+    return (await this.#head(tagOf(reference))) ?? (await this.#manifest(tagOf(reference), null, byTag)).digest
   }
 
   async resolve(reference: TagOrDigest): Promise<RegistryDocument> {
     if (reference.digest !== null) return await this.#manifest(reference.digest, reference.digest)
     const tag = tagOf(reference)
     const digest = await this.#head(tag)
-    return await this.#manifest(digest ?? tag, digest)
+    return await this.#manifest(digest ?? tag, digest, byTag)
   }
 
   document({
@@ -142,18 +144,14 @@ class HttpRepository implements Repository {
 
   async #optional(tag: string): Promise<RegistryDocument | null> {
     try {
-      return await this.#manifest(tag, null)
+      return await this.#manifest(tag, null, byTag)
     } catch (error) {
       if (error instanceof RktError && error.code === 'RKT_IMAGE_NOT_FOUND') return null
       throw error
     }
   }
 
-  async #manifest(
-    reference: string,
-    digest: Digest | null,
-    expected: {readonly mediaType?: string; readonly size?: number | undefined} = {},
-  ): Promise<RegistryDocument> {
+  async #manifest(reference: string, digest: Digest | null, expected: Expected = {}): Promise<RegistryDocument> {
     const what = `the manifest of ${this.host}/${this.name}${reference.includes(':') ? '@' : ':'}${reference}`
     const response = await this.#get(`manifests/${reference}`, acceptManifests)
     if (response.status !== 200) throw await this.#session.refusal(response, this.name, what)
@@ -164,9 +162,30 @@ class HttpRepository implements Repository {
     const announced = digest ?? announcedDigest(response)
     const actual = digestOf(bytes, announced ?? undefined)
     if (announced !== null && announced !== actual) throw contentError(what, `its digest is ${actual} where ${announced} was announced`)
-    const document = parseDocument(bytes, expected.mediaType ?? response.headers['content-type'] ?? null, what)
+    const served = response.headers['content-type'] ?? null
+    if (expected.byTag === true && served !== null) checkServedType(served, what)
+    const document = parseDocument(bytes, expected.mediaType ?? served, what)
     return {bytes, digest: actual, document, mediaType: document.mediaType}
   }
+}
+
+interface Expected {
+  /** Of the descriptor that led there. */
+  readonly mediaType?: string
+  readonly size?: number | undefined
+  /** Nobody but the registry said what it is. */
+  readonly byTag?: boolean
+}
+
+const byTag: Expected = {byTag: true}
+
+/** What a tag leads to is what the registry says that it is: a page of a proxy, or a document of another kind, is no image. */
+function checkServedType(served: string, what: string): void {
+  const type = served.split(';')[0]?.trim().toLowerCase() ?? ''
+  if (isIndexType(type) || isManifestType(type) || (mediaTypes.schema1 as readonly string[]).includes(type)) return
+  throw new RktError('RKT_OCI_DOCUMENT_INVALID', `${what} is no image`, {
+    cause: new Error(`the registry serves it as ${JSON.stringify(plainText(type))}`),
+  })
 }
 
 function tagOf({tag}: TagOrDigest): string {

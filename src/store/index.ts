@@ -5,8 +5,8 @@
  */
 export {ensureDirectory, errnoOf, namesIn, readText, removeFile, replaceFile, sweepTemporaries, syncDirectory} from './files.ts'
 export {type ImageKey, isImageKey, looksLikeImageId} from './image-key.ts'
-export {damageHint, isDamage, withDamageHint} from './integrity.ts'
 export type {ImportOptions} from './import-image.ts'
+export {damageHint, isDamage, withDamageHint} from './integrity.ts'
 export {Layers} from './layers.ts'
 export {LOCK_TIMEOUT_MS, lockFile} from './locks.ts'
 export type {NamedImage} from './look-up.ts'

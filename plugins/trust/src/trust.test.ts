@@ -186,6 +186,25 @@ describe('a key file', () => {
     const sha256 = /^sigstore key fingerprint is: SHA256:([\da-f]{64})\n\tECDSA P-256\n/.exec(stdout)?.[1]
     assert.deepEqual(readdirSync(join(etc, 'trustedkeys/sigstore-prefix.d/quay.io/coreos')), [`${sha256}.pem`])
     assert.equal((await trust(['--sigstore-key', '--root', '--skip-fingerprint-review', file('sigstore.key')])).status, 254)
+    for (const [typed, directory] of [
+      ['localhost:5000/team', 'localhost_5000/team'],
+      ['docker://quay.io/other', 'quay.io/other'],
+      ['docker.io/library', 'registry-1.docker.io/library'],
+    ] as const) {
+      const {status: taken, stderr} = await trust([
+        '--sigstore-key',
+        `--prefix=${typed}`,
+        '--skip-fingerprint-review',
+        file('sigstore.pub'),
+      ])
+      assert.equal(taken, 0, stderr)
+      assert.match(stderr, new RegExp(`the images of ${typed} are called ${directory}, for which`))
+      assert.deepEqual(readdirSync(join(etc, 'trustedkeys/sigstore-prefix.d', directory)), [`${sha256}.pem`])
+    }
+    const tagged = await trust(['--sigstore-key', '--prefix=localhost:5000/app:1.0', file('sigstore.pub')])
+    assert.deepEqual([tagged.status, /leave the tag or digest away/.test(tagged.stderr)], [254, true])
+    const port = await trust(['--prefix=localhost:5000/app', file('k.asc')])
+    assert.deepEqual([port.status, /holds a port.*\n.*--sigstore-key/.test(port.stderr)], [254, true])
     assert.equal((await trust(['--sigstore-key', '--root', '--skip-fingerprint-review', file('k.asc')])).status, 254)
   })
 })

@@ -4,7 +4,7 @@ import {readFileSync} from 'node:fs'
 import {after, before, describe, test} from 'node:test'
 import {parseAcIdentifier} from '../../appc/index.ts'
 import {SECURE} from '../../config/index.ts'
-import {type ArchiveParts, aHost, aKeyring, aTlsServer, type HostOptions, unverified} from '../fixture.ts'
+import {type ArchiveParts, aHost, aKeyring, aServer, aTlsServer, files, type HostOptions, unverified} from '../fixture.ts'
 
 describe('an image of a publisher', () => {
   let keyring: ReturnType<typeof aKeyring>
@@ -70,6 +70,23 @@ describe('an image of a publisher', () => {
         'image: signature verified:\n  alice <alice@example.com>',
       ],
     )
+  })
+
+  test('is not asked for without TLS, where its page leads, unless that was allowed', async () => {
+    using host = aHost()
+    const archive = readFileSync(await host.archive('localhost/app'))
+    using plain = await aServer(files(new Map([['/localhost/app.aci', archive]])))
+    using server = await aTlsServer((_, response) => {
+      response.writeHead(200).end(`<meta name="ac-discovery" content="localhost ${plain.url}/{name}.{ext}">`)
+    })
+    using asker = aHost({ca: server.ca, discoveryPort: server.port})
+
+    assert.deepEqual((await asker.failure('localhost/app', unverified)).slice(0, 2), [
+      'discovery failed for "localhost/app"',
+      `the page of localhost/app leads to ${plain.url}/localhost/app.aci, which is not encrypted`,
+    ])
+    assert.deepEqual(plain.asked, [])
+    await asker.find('localhost/app', {insecure: {...SECURE, http: true, image: true}})
   })
 
   test('is not downloaded where no trusted key made its signature', async () => {

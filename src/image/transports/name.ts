@@ -58,14 +58,22 @@ async function fetchName(session: Session, {labels, name, text}: NameReference):
 async function locate(session: Session, {labels, name, text}: Pick<NameReference, 'labels' | 'name' | 'text'>) {
   try {
     const {discoverEndpoints} = await import('../../discovery/index.ts')
-    const [endpoint] = (await discoverEndpoints(session.discoveryPorts(session.options.insecure.http), {labels, name})).items
-    if (endpoint === undefined) throw new Error('no endpoints discovered')
-    return endpoint
+    const {http} = session.options.insecure
+    const {items, prefix} = await discoverEndpoints(session.discoveryPorts(http), {labels, name})
+    const endpoint = items.find(({archive, signature}) => http || ![archive, signature].some(isPlainHttp))
+    if (endpoint !== undefined) return endpoint
+    const [first] = items
+    if (first === undefined) throw new Error('no endpoints discovered')
+    throw new RktError('RKT_DISCOVERY_FAILED', `the page of ${prefix} leads to ${redactUrl(first.archive)}, which is not encrypted`, {
+      hint: 'Allow it with --insecure-options=http; signatures count all the same.',
+    })
   } catch (cause) {
     const hint = cause instanceof RktError ? cause.hint : undefined
     throw new RktError('RKT_DISCOVERY_FAILED', `discovery failed for ${JSON.stringify(text)}`, {cause, hint})
   }
 }
+
+const isPlainHttp = (url: string): boolean => URL.parse(url)?.protocol === 'http:'
 
 /** Templates are a stranger's text. */
 function parse(text: string): URL {

@@ -1,4 +1,4 @@
-import {EngineCommand, Flags, RktError, UsageError} from '@rkt/engine'
+import {EngineCommand, Flags, RktError, registryPrefix, UsageError} from '@rkt/engine'
 import {type TrustRequest, trustKeys} from '../trust-keys.ts'
 
 const unbounded = `aborting due to implicit unbounded trust (root domain)
@@ -33,20 +33,30 @@ With --sigstore-key, PUBKEY is a public key of sigstore (cosign) in PEM, and cou
     }
     if (prefix !== '' && root) throw new RktError('RKT_BAD_ARGUMENTS', '--root and --prefix usage mutually exclusive')
     if (this.globals.insecure.image) throw new RktError('RKT_KEYSTORE_DISABLED', 'could not get the keystore')
-    const scheme = /^([a-z][a-z\d+.-]*):/i.exec(prefix)?.[1]
-    if (scheme !== undefined) {
-      throw new RktError('RKT_BAD_ARGUMENTS', `--prefix must not contain a URL scheme, omit ${scheme}://`)
-    }
+    const named = flags['sigstore-key'] ? registryPrefix(prefix) : prefix
+    if (named !== prefix) this.note(`the images of ${prefix} are called ${named}, for which the key will be trusted`)
+    checkPrefix(named)
     if (flags['sigstore-key'] && locations.length === 0) throw new UsageError('--sigstore-key needs a PUBKEY')
     const request: TrustRequest = {
       allowHttp: flags['insecure-allow-http'],
       kind: flags['sigstore-key'] ? 'sigstore' : 'openpgp',
       locations,
-      prefix: root ? null : prefix,
+      prefix: root ? null : named,
       print: (line) => this.print(line),
       skipFingerprintReview: flags['skip-fingerprint-review'],
     }
     await using engine = await this.openEngine()
     await trustKeys(engine, request)
   }
+}
+
+function checkPrefix(prefix: string): void {
+  const [, scheme, rest = ''] = /^([a-z][a-z\d+.-]*):(.*)$/is.exec(prefix) ?? []
+  if (scheme === undefined) return
+  if (/^\d{1,5}(?:\/|$)/.test(rest)) {
+    throw new RktError('RKT_BAD_ARGUMENTS', `--prefix ${JSON.stringify(prefix)} holds a port, which no name of an image does`, {
+      hint: 'Images of a registry are signed with keys of sigstore: use --sigstore-key, which takes HOST:PORT.',
+    })
+  }
+  throw new RktError('RKT_BAD_ARGUMENTS', `--prefix must not contain a URL scheme, omit ${scheme}://`)
 }
