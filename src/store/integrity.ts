@@ -11,7 +11,7 @@ import {contentLock, contentOf} from './contents.ts'
 import {errnoOf} from './files.ts'
 import type {Layout} from './layout.ts'
 import {lockFile} from './locks.ts'
-import type {Sidecar} from './sidecar.ts'
+import type {Sidecar, Stamps} from './sidecar.ts'
 
 /** Whether a failure says that what is stored is not what it should be. */
 export function isDamage(error: unknown): error is RktError {
@@ -25,9 +25,6 @@ export function withDamageHint(error: RktError): RktError {
 }
 
 export const damageHint = 'Fetch the image again, or remove it with "rkt image rm".'
-
-/** By the names of files. */
-export type Stamps = Readonly<Record<string, string>>
 
 interface StoredFile {
   readonly path: string

@@ -2,10 +2,12 @@ import {statSync} from 'node:fs'
 import {RktError} from '../errors.ts'
 import {errnoOf, readText} from './files.ts'
 import type {ImageKey} from './image-key.ts'
-import type {Stamps} from './integrity.ts'
 import type {Layout} from './layout.ts'
 import {decodeName, decodeNames, encodeName, type StoredNames} from './names.ts'
 import {decodeOciRecord, type OciRecord} from './oci-image.ts'
+
+/** By the names of files: inode, size and time of the last change. */
+export type Stamps = Readonly<Record<string, string>>
 
 /** What is known of one stored image; the file's modification time is the image's last use. */
 export interface Sidecar {
