@@ -153,13 +153,7 @@ export function environmentRequest(flags: FlagValues<typeof preparationFlags>): 
   return {files, inherited: flags['inherit-env'] ? callerEnvironment() : undefined, set}
 }
 
-export function refusePrivateUsers(asked: boolean): void {
-  if (!asked) return
-  if (!existsSync('/proc/self/uid_map')) {
-    const message = '--private-users is not supported, kernel compiled without user namespace support'
-    throw new RktError('RKT_PRIVATE_USERS_UNAVAILABLE', message)
-  }
-  throw new RktError('RKT_PRIVATE_USERS_UNAVAILABLE', '--private-users is not supported by this version of rkt', {
-    hint: 'Leave out --private-users.',
-  })
+export function requireUserNamespaces(): void {
+  const message = '--private-users is not supported, kernel compiled without user namespace support'
+  if (!existsSync('/proc/self/uid_map')) throw new RktError('RKT_PRIVATE_USERS_UNAVAILABLE', message)
 }

@@ -11,6 +11,7 @@ import {
   type FoundImage,
   generatePodManifest,
   type HeldPod,
+  idMapProblem,
   imagesOf,
   overlayProblem,
   type PreparedPod,
@@ -21,7 +22,15 @@ import {
 import {selectStage1} from '../stage1/index.ts'
 import type {NamedImage} from '../store/index.ts'
 import {appOverrides, imageFlags} from './_image-options.ts'
-import {environmentRequest, preparationFlags, pullFlags, pullPolicy, refusePrivateUsers, stage1Choice, stage1Flags} from './_pod-options.ts'
+import {
+  environmentRequest,
+  preparationFlags,
+  pullFlags,
+  pullPolicy,
+  requireUserNamespaces,
+  stage1Choice,
+  stage1Flags,
+} from './_pod-options.ts'
 
 export const podFlags = {...stage1Flags, ...pullFlags, ...preparationFlags, ...imageFlags}
 
@@ -51,7 +60,7 @@ export function checkManifestConflicts(flags: PodFlags, images: readonly PodImag
 }
 
 export function checkPrivateUsers(flags: PodFlags): void {
-  refusePrivateUsers(flags['private-users'])
+  if (flags['private-users']) requireUserNamespaces()
 }
 
 export function requireImages(flags: PodFlags, images: readonly PodImage[]): void {
@@ -79,7 +88,8 @@ export async function prepareImages(
   const stage1 = await selectStage1(engine, stage1Choice(flags))
   const progress = quiet ? undefined : process.stderr
   const source = await manifestSource(engine, flags, images, {failure: imageFailure, progress})
-  const overlay = !flags['no-overlay'] && hasOverlay(engine, note)
+  const privateUsers = flags['private-users']
+  const overlay = !flags['no-overlay'] && hasOverlay(engine, privateUsers, note)
   try {
     return await preparePod(engine, {
       ...source,
@@ -89,6 +99,7 @@ export async function prepareImages(
         return made
       },
       overlay,
+      privateUsers,
       stage1,
       ...(created && {created}),
     })
@@ -169,8 +180,8 @@ export function manifestFor(flags: PodFlags, images: readonly PodImage[], found:
   })
 }
 
-function hasOverlay(engine: Engine, note: (line: string) => void): boolean {
-  const problem = overlayProblem(engine)
+function hasOverlay(engine: Engine, privateUsers: boolean, note: (line: string) => void): boolean {
+  const problem = overlayProblem(engine) ?? (privateUsers ? idMapProblem(engine) : null)
   if (problem !== null) note(`disabling overlay support: ${JSON.stringify(problem)}`)
   return problem === null
 }

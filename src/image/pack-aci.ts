@@ -4,7 +4,7 @@ import {pipeline} from 'node:stream/promises'
 import {createGzip} from 'node:zlib'
 import type {Header, Pack} from 'tar-stream'
 import {RktError} from '../errors.ts'
-import {native, systemError, unwrap} from '../native/index.ts'
+import {type IdRange, native, systemError, unwrap} from '../native/index.ts'
 import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputFile} from './output.ts'
 import {paxHeader} from './pax-header.ts'
@@ -16,6 +16,8 @@ export interface PackOptions {
   /** The directory that becomes `rootfs`; `/proc/self/fd/N` is one too. */
   readonly rootfs: string
   readonly compress: boolean
+  /** Ids of a pod: an owner among them is written as the pod sees it. */
+  readonly ids?: IdRange | undefined
   /** Every entry belongs to root. */
   readonly ownerRoot?: boolean
   /** The time of every entry; without it entries keep theirs, and the manifest has the epoch. */
@@ -121,7 +123,7 @@ function readWhole(fd: number, {path, stats}: TreeEntry): Buffer {
 function headerOf(entry: TreeEntry, options: PackOptions): {header: EntryHeader; records: Map<string, Buffer>} {
   const {linkname, name, path, stats, type} = entry
   const records = new Map<string, Buffer>()
-  const [uid, gid] = options.ownerRoot ? [0n, 0n] : [stats.uid, stats.gid]
+  const [uid, gid] = options.ownerRoot ? [0n, 0n] : [inside(stats.uid, options.ids), inside(stats.gid, options.ids)]
   const seconds = options.timestamp === undefined ? stats.mtimeNs / 1_000_000_000n : BigInt(Math.floor(options.timestamp.getTime() / 1000))
   const size = type === 'file' ? stats.size : 0n
   const number = (keyword: string, value: bigint, max: bigint) => {
@@ -149,6 +151,13 @@ function headerOf(entry: TreeEntry, options: PackOptions): {header: EntryHeader;
   if (type === 'block-device' || type === 'character-device') Object.assign(header, deviceNumbers(stats.rdev, path))
   if (type !== 'link') addXattrs(records, path)
   return {header, records}
+}
+
+/** An id of the pod as the pod sees it; others, which a lower layer that was not shifted has, stay as they are. */
+function inside(id: bigint, ids: IdRange | undefined): bigint {
+  if (!ids) return id
+  const own = id - BigInt(ids.base)
+  return own >= 0n && own < BigInt(ids.count) ? own : id
 }
 
 /** What Linux keeps in a device number (makedev(3)). */

@@ -40,7 +40,7 @@ export interface RenderRequest {
   /** An existing empty directory that becomes the content of `rootfs`. */
   readonly target: string
   /** Added to every uid and gid, which must be below `count`; null leaves them. */
-  readonly shift: {readonly base: number; readonly count: number} | null
+  readonly shift: IdRange | null
 }
 
 /** Counts of what was written. `bytes` is the sum of the sizes of all entries, hard links once. */
@@ -105,6 +105,12 @@ export interface FlatLayer {
   readonly limit: number
 }
 
+/** The ids of a user namespace: 0 and up inside are `base` and up outside. */
+export interface IdRange {
+  readonly base: number
+  readonly count: number
+}
+
 export interface OverlayMount {
   /** Highest layer first. */
   readonly lowers: readonly string[]
@@ -126,7 +132,12 @@ export interface BecomeRequest {
    * What is mounted in a mount namespace of the pod's own, which exists only if this is given: `root` is bound on itself and
    * made private, then the overlays are mounted in their order.
    */
-  readonly mounts?: {readonly root: string; readonly overlays: readonly OverlayMount[]}
+  readonly mounts?: {
+    readonly root: string
+    readonly overlays: readonly OverlayMount[]
+    /** Whose ids the lower layers are shown with (id-mapped mounts); the upper ones have them. */
+    readonly ids?: IdRange | undefined
+  }
   /** The text of RKT_LAUNCH as the launcher wrote it; restores rlimits, signal dispositions and mask, umask and descriptor flags. */
   readonly launch?: string | undefined
 }
@@ -179,6 +190,8 @@ export interface NativeAddon {
   // --- mounts and processes --------------------------------------------------------------------------------------------------
   /** Tries an overlay with its upper and work directories inside `dir`: null, or the reason why it does not work. */
   probeOverlay(dir: string): Outcome<string | null>
+  /** Tries to show `dir` with other ids (an id-mapped mount): null, or the reason why it does not work. */
+  probeIdMap(dir: string): string | null
   /** A detached, read-only overlay of `lowers` (highest first): a descriptor through which it can be read, gone when closed. */
   overlayView(lowers: readonly string[]): Outcome<number>
   /** Detaches whatever is mounted below `dir` in this mount namespace, deepest first; answers the mount points. */

@@ -8,6 +8,7 @@ export {callerEnvironment} from './caller.ts'
 export type {
   BecomeRequest,
   FlatLayer,
+  IdRange,
   Ingested,
   IngestedLayer,
   LayerRequest,

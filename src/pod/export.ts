@@ -4,6 +4,7 @@ import {RktError} from '../errors.ts'
 import {native, unwrap} from '../native/index.ts'
 import {PodContents} from './contents.ts'
 import type {PodEngine} from './engine-slice.ts'
+import {readIds} from './id-range.ts'
 import {podFiles, stage2} from './paths.ts'
 import type {Pod} from './pods.ts'
 
@@ -32,7 +33,7 @@ export async function exportApp(
   const view = overlay ? openView(contents, app, treestore) : undefined
   try {
     const rootfs = view === undefined ? copy : `/proc/self/fd/${view}`
-    await writeAci(target, {compress: true, manifest: contents.imageManifestBytes(app).toString(), overwrite, rootfs})
+    await writeAci(target, {compress: true, ids: readIds(pod), manifest: contents.imageManifestBytes(app).toString(), overwrite, rootfs})
   } catch (cause) {
     if (cause instanceof RktError && cause.code === 'RKT_FILE_EXISTS') throw targetExists(target)
     throw new RktError('RKT_EXPORT', 'error building aci', {cause})

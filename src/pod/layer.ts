@@ -1,6 +1,7 @@
-import {chmodSync, chownSync, lstatSync, type Stats, symlinkSync, unlinkSync} from 'node:fs'
+import {chmodSync, lchownSync, lstatSync, type Stats, symlinkSync, unlinkSync} from 'node:fs'
 import {join} from 'node:path'
 import {RktError} from '../errors.ts'
+import type {IdRange} from '../native/index.ts'
 import {isAbsent} from './absent.ts'
 import {makeDirectory, writeNew} from './files.ts'
 
@@ -11,21 +12,24 @@ import {makeDirectory, writeNew} from './files.ts'
 export class Layer {
   readonly #root: string
   readonly #lower: string | undefined
+  readonly #ids: IdRange | undefined
 
-  /** Over an overlay's upper directory, which is made like the root of `lower`. */
-  static upper(root: string, lower: string): Layer {
-    makeLike(root, lstatSync(lower))
-    return new Layer(root, lower)
+  /** Over an overlay's upper directory, which is made like the root of `lower`. What is written belongs to `ids`, not to the host. */
+  static upper(root: string, lower: string, ids?: IdRange): Layer {
+    const layer = new Layer(root, lower, ids)
+    layer.#makeLike(root, lstatSync(lower))
+    return layer
   }
 
   /** Over a tree that is there as a whole. */
-  static copy(root: string): Layer {
-    return new Layer(root, undefined)
+  static copy(root: string, ids?: IdRange): Layer {
+    return new Layer(root, undefined, ids)
   }
 
-  private constructor(root: string, lower: string | undefined) {
+  private constructor(root: string, lower: string | undefined, ids: IdRange | undefined) {
     this.#root = root
     this.#lower = lower
+    this.#ids = ids
   }
 
   /** What an app would see there, links not followed; undefined when there is nothing. */
@@ -43,7 +47,7 @@ export class Layer {
       const here = join(this.#root, at)
       const stat = lstatSync(here, {throwIfNoEntry: false})
       if (stat === undefined)
-        makeLike(here, this.#lower === undefined ? undefined : lstatSync(join(this.#lower, at), {throwIfNoEntry: false}))
+        this.#makeLike(here, this.#lower === undefined ? undefined : lstatSync(join(this.#lower, at), {throwIfNoEntry: false}))
       else if (!stat.isDirectory()) throw new RktError('RKT_POD_TREE', `${here} is not a directory`)
     }
   }
@@ -57,18 +61,35 @@ export class Layer {
       if (!isAbsent(error)) throw error
     }
     writeNew(here, content, mode)
+    this.#own(here, {gid: 0, uid: 0})
   }
 
   link(path: string, target: string): void {
     symlinkSync(target, join(this.#root, path))
+    this.#own(join(this.#root, path), {gid: 0, uid: 0})
+  }
+
+  /** Whatever is no directory in the lower tree is hidden by one of ours. */
+  #makeLike(path: string, lower: Stats | undefined): void {
+    const like = lower?.isDirectory() ? lower : undefined
+    makeDirectory(path, 0o755)
+    this.#own(path, like ?? {gid: 0, uid: 0})
+    // Below a directory with the set-group-ID bit a new one has it as well.
+    chmodSync(path, like ? like.mode & 0o7777 : 0o755)
+  }
+
+  /** Gives something of ours, which belongs to root, to an owner as the image has it. */
+  #own(path: string, {gid, uid}: {readonly gid: number; readonly uid: number}): void {
+    const [owner, group] = [this.#outside(uid), this.#outside(gid)]
+    if (owner !== 0 || group !== 0) lchownSync(path, owner, group)
+  }
+
+  /** An id that the pod has not is nobody's inside, and stays so. */
+  #outside(id: number): number {
+    if (!this.#ids) return id
+    return id < this.#ids.count ? this.#ids.base + id : overflowId
   }
 }
 
-/** Whatever is no directory in the lower tree is hidden by one of ours. */
-function makeLike(path: string, lower: Stats | undefined): void {
-  const like = lower?.isDirectory() ? lower : undefined
-  makeDirectory(path, 0o755)
-  if (like && (like.uid !== 0 || like.gid !== 0)) chownSync(path, like.uid, like.gid)
-  // Below a directory with the set-group-ID bit a new one has it as well.
-  chmodSync(path, like ? like.mode & 0o7777 : 0o755)
-}
+/** The kernel's number for who is nobody in a user namespace. */
+const overflowId = 65534

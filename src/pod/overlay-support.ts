@@ -19,6 +19,11 @@ export function overlayProblem({dataDir, pods}: Pick<PodEngine, 'dataDir' | 'pod
   return problem
 }
 
+/** Why images cannot be shown with the ids of a pod, null when they can: tried on the store itself. */
+export function idMapProblem({dataDir}: Pick<PodEngine, 'dataDir'>): string | null {
+  return native().probeIdMap(join(dataDir, 'cas'))
+}
+
 function remember(path: string, text: string): void {
   try {
     writeFileSync(path, text, {mode: 0o640})

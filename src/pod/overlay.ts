@@ -1,6 +1,6 @@
 import {chmodSync, chownSync, closeSync, existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {native, type OverlayMount, unwrap} from '../native/index.ts'
+import {type IdRange, native, type OverlayMount, unwrap} from '../native/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import type {PodEngine} from './engine-slice.ts'
 import {makeDirectory} from './files.ts'
@@ -21,14 +21,17 @@ export class PodOverlays implements Disposable {
   readonly #base: string
   readonly #home: string
   readonly #group: number | undefined
+  readonly #ids: IdRange | undefined
   readonly #treestore: PodEngine['treestore']
   /** Views of trees that are stacks of layers; nobody else sees them. */
   readonly #views: number[] = []
 
-  constructor(treestore: PodEngine['treestore'], base: string, home: string) {
+  /** The layers belong to `ids`, where the pod has its own. */
+  constructor(treestore: PodEngine['treestore'], base: string, home: string, ids?: IdRange) {
     this.#treestore = treestore
     this.#base = base
     this.#home = home
+    this.#ids = ids
     this.#group = rktGroup()
     makeDirectory(join(base, podFiles.overlay), 0o750)
     // The set-group-ID bit would go on into what the apps see.
@@ -51,7 +54,7 @@ export class PodOverlays implements Disposable {
       for (const part of ['upper', 'work'])
         if (!existsSync(join(here, part))) makeDirectory(join(here, part), part === 'upper' ? 0o755 : 0o750)
     const lowers = this.#treestore.lowers(tree)
-    const layer = Layer.upper(join(here, 'upper', name), this.#asOne(lowers))
+    const layer = Layer.upper(join(here, 'upper', name), this.#asOne(lowers), this.#ids)
     makeDirectory(join(here, 'work', name), 0o750)
     const at = (part: string) => join(this.#home, directory, part, name)
     return {layer, mount: {lowers, target: join(this.#home, target), upper: at('upper'), work: at('work')}}

@@ -9,16 +9,20 @@ import {makeDirectories} from './files.ts'
  * rendered for a pod stays until the pod names it.
  */
 export async function prepareLock(dataDir: string, mode: 'shared' | 'exclusive'): Promise<FileLock> {
-  const directory = join(dataDir, 'locks')
-  const path = join(directory, 'prepareLock')
-  const acquire = () => FileLock.acquire(path, mode, {create: true})
   try {
-    return await acquire().catch((error: unknown) => {
-      if (!isAbsent(error)) throw error
-      makeDirectories(directory, 0o750)
-      return acquire()
-    })
+    return await dataLock(dataDir, 'prepareLock', mode)
   } catch (cause) {
     throw new RktError('RKT_PREPARE_LOCK', `cannot get ${mode} prepare lock`, {cause})
   }
+}
+
+/** A lock of the whole data directory, below `locks`. */
+export async function dataLock(dataDir: string, name: string, mode: 'shared' | 'exclusive'): Promise<FileLock> {
+  const directory = join(dataDir, 'locks')
+  const acquire = () => FileLock.acquire(join(directory, name), mode, {create: true})
+  return await acquire().catch((error: unknown) => {
+    if (!isAbsent(error)) throw error
+    makeDirectories(directory, 0o750)
+    return acquire()
+  })
 }

@@ -1,14 +1,15 @@
-import {readFileSync} from 'node:fs'
+import {chownSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {encodeImageManifest, encodePodManifest, type ImageManifest, type PodManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {native, unwrap} from '../native/index.ts'
+import {type IdRange, native, unwrap} from '../native/index.ts'
 import {checkPropagation} from '../stage1/index.ts'
 import type {ImageKey, NamedImage} from '../store/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import type {PodEngine} from './engine-slice.ts'
 import {makeDirectories, makeDirectory, writeNew} from './files.ts'
 import type {HeldPod} from './held-pod.ts'
+import {allocateIds} from './id-range.ts'
 import {appInfo, appManifest, appTreeId, podFiles, stage2} from './paths.ts'
 import {prepareLock} from './prepare-lock.ts'
 import type {PreparedApp, PreparedPod} from './prepared-pod.ts'
@@ -28,6 +29,8 @@ export interface FoundImage {
 export interface PrepareRequest {
   readonly stage1: ImageKey
   readonly overlay: boolean
+  /** The pod gets ids of its own. */
+  readonly privateUsers: boolean
   /** The images of the pod, in the order of its apps. */
   readonly images: readonly NamedImage[]
   /** Makes the pod manifest of the images. */
@@ -66,9 +69,10 @@ export async function preparePod(
   const pod = engine.pods.create()
   return await orRemoved(engine, pod, async () => {
     request.created?.(pod)
+    const ids = request.privateUsers ? await allocateIds(engine, pod) : undefined
     writeStage1(pod, stage1)
     const tree = stage1.tree
-    if (!request.overlay) await copyStage1(engine, pod, tree)
+    if (!request.overlay) await copyStage1(engine, pod, tree, ids)
     makeDirectory(join(pod.path, 'appsinfo'), 0o750)
     const apps: PreparedApp[] = []
     for (const [index, {name}] of source.manifest.apps.entries()) {
@@ -76,7 +80,7 @@ export async function preparePod(
       if (!image) throw new RktError('RKT_INTERNAL', `app "${name}" has no image`)
       debug('stage0', 'Writing image manifest')
       writeApp(pod, name, image)
-      if (!request.overlay) await renderApp(engine, pod, name, image)
+      if (!request.overlay) await renderApp(engine, pod, name, image, ids)
       apps.push({manifest: image.bytes, name, tree: image.tree})
     }
     debug('stage0', 'Writing pod manifest')
@@ -84,7 +88,7 @@ export async function preparePod(
     writeNew(join(pod.path, podFiles.manifest), source.text ?? encodePodManifest(source.manifest), 0o640)
     writeNew(join(pod.path, podFiles.created), '', 0o640)
     if (request.overlay) writeNew(join(pod.path, podFiles.overlayMarker), '', 0o644)
-    return {pod, prepared: {apps, overlay: request.overlay, stage1: {manifest: stage1.manifest, tree}}}
+    return {pod, prepared: {apps, ids, overlay: request.overlay, stage1: {manifest: stage1.manifest, tree}}}
   })
 }
 
@@ -159,13 +163,20 @@ function writeApp(pod: HeldPod<'prepare'>, name: string, {bytes, tree}: ReadyIma
   writeNew(join(pod.path, appManifest(name)), bytes, 0o640)
 }
 
-async function copyStage1({treestore}: PodEngine, pod: HeldPod<'prepare'>, tree: TreeId): Promise<void> {
-  unwrap(await native().copyTree(treestore.rootfsPath(tree), join(pod.path, podFiles.stage1Rootfs), null))
+async function copyStage1({treestore}: PodEngine, pod: HeldPod<'prepare'>, tree: TreeId, shift: IdRange | undefined): Promise<void> {
+  unwrap(await native().copyTree(treestore.rootfsPath(tree), join(pod.path, podFiles.stage1Rootfs), shift ?? null))
 }
 
-async function renderApp({treestore}: PodEngine, pod: HeldPod<'prepare'>, name: string, {bytes, key}: ReadyImage): Promise<void> {
+async function renderApp(
+  {treestore}: PodEngine,
+  pod: HeldPod<'prepare'>,
+  name: string,
+  {bytes, key}: ReadyImage,
+  shift: IdRange | undefined,
+): Promise<void> {
   const directory = join(pod.path, podFiles.stage1Rootfs, stage2(name))
   makeDirectories(join(directory, 'rootfs'), 0o755)
   writeNew(join(directory, 'manifest'), bytes, 0o644)
-  await treestore.renderInto(key, join(directory, 'rootfs'), {shift: null})
+  if (shift) for (const path of [directory, join(directory, 'manifest')]) chownSync(path, shift.base, shift.base)
+  await treestore.renderInto(key, join(directory, 'rootfs'), {shift: shift ?? null})
 }

@@ -1,11 +1,12 @@
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {ImageManifest} from '../appc/index.ts'
+import type {IdRange} from '../native/index.ts'
 import type {TreeId} from '../treestore/index.ts'
-import {readIfPresent} from './absent.ts'
 import {PodContents} from './contents.ts'
 import type {HeldPod} from './held-pod.ts'
-import {appManifest, podFiles} from './paths.ts'
+import {readIds} from './id-range.ts'
+import {appManifest} from './paths.ts'
 
 export interface PreparedApp {
   readonly name: string
@@ -19,7 +20,8 @@ export interface PreparedApp {
 export interface PreparedPod {
   readonly apps: readonly PreparedApp[]
   readonly overlay: boolean
-  readonly privateUsers?: string | undefined
+  /** The pod's own, or undefined: it has those of the host. */
+  readonly ids?: IdRange | undefined
   readonly stage1: {readonly manifest: ImageManifest; readonly tree: TreeId}
 }
 
@@ -32,6 +34,5 @@ export function readPreparedPod(pod: HeldPod<'prepared'>): PreparedPod {
     name,
     ...(overlay && {tree: contents.appTreeId(name)}),
   }))
-  const privateUsers = readIfPresent(join(pod.path, podFiles.privateUsers))?.toString('latin1').trim()
-  return {apps, overlay, stage1: {manifest: contents.stage1Manifest(), tree: contents.stage1TreeId()}, ...(privateUsers && {privateUsers})}
+  return {apps, ids: readIds(pod), overlay, stage1: {manifest: contents.stage1Manifest(), tree: contents.stage1TreeId()}}
 }

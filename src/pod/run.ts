@@ -1,12 +1,13 @@
 import {mkdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {RktError} from '../errors.ts'
-import {become, callerEnvironment, native, type OverlayMount, unwrap} from '../native/index.ts'
+import {become, callerEnvironment, type IdRange, native, type OverlayMount, unwrap} from '../native/index.ts'
 import {type Arguments, type Entrypoint, findEntrypoint, interfaceVersion, runArguments} from '../stage1/index.ts'
 import {dnsConfMode, hostsText, type NameConfig} from './dns.ts'
 import type {PodEngine} from './engine-slice.ts'
 import {explain} from './explain.ts'
 import type {HeldPod} from './held-pod.ts'
+import {formatIds} from './id-range.ts'
 import {Layer} from './layer.ts'
 import {PodOverlays} from './overlay.ts'
 import {podFiles, stage2} from './paths.ts'
@@ -29,6 +30,7 @@ export interface Launch {
   readonly argv: readonly string[]
   readonly executable: string
   readonly mounts: readonly OverlayMount[]
+  readonly ids?: IdRange | undefined
 }
 
 /**
@@ -55,14 +57,15 @@ export async function setUpPod(
   const {warnings, words} = stage1Arguments(pod, prepared, {...options, token}, globals)
   for (const warning of warnings) diagnostics.note('stage0', warning)
   const rootfs = join(home, podFiles.stage1Rootfs)
-  return {argv: [argvZero(rootfs, entrypoint), ...words], executable: join(rootfs, entrypoint.relative), mounts}
+  const executable = join(rootfs, entrypoint.relative)
+  return {argv: [argvZero(rootfs, entrypoint), ...words], executable, ids: prepared.ids, mounts}
 }
 
 const argvZero = (rootfs: string, {named}: Entrypoint) => join(rootfs, named)
 
 function stage1Arguments(
   pod: HeldPod<'prepare' | 'prepared'>,
-  {privateUsers, stage1}: PreparedPod,
+  {ids, stage1}: PreparedPod,
   {hostname, interactive, ipc, localConfig, names, networks, token}: RunOptions & {readonly token: string | undefined},
   {debug, insecure}: PodEngine['options'],
 ): Arguments {
@@ -78,7 +81,7 @@ function stage1Arguments(
       metadataToken: token,
       mutable: false,
       networks,
-      privateUsers,
+      privateUsers: ids && formatIds(ids),
       uuid: pod.uuid,
     },
     interfaceVersion(stage1.manifest),
@@ -92,7 +95,7 @@ function stage1Arguments(
 export async function becomePod(
   {diagnostics}: PodEngine,
   held: HeldPod<'prepare' | 'prepared'>,
-  {argv, executable, mounts}: Launch,
+  {argv, executable, ids, mounts}: Launch,
 ): Promise<never> {
   let pod: HeldPod<'run'>
   try {
@@ -113,7 +116,7 @@ export async function becomePod(
         RKT_SELINUX_MOUNT_CONTEXT: '',
       },
       keepFds: [pod.lockFd],
-      mounts: {overlays: mounts, root: pod.path},
+      mounts: {ids, overlays: mounts, root: pod.path},
       path: executable,
     })
   } catch (error) {
@@ -136,12 +139,12 @@ async function forget(pod: HeldPod<'run'>): Promise<void> {
 function writeOverlays(
   {treestore}: PodEngine,
   pod: HeldPod<'prepare' | 'prepared'>,
-  {apps, stage1}: PreparedPod,
+  {apps, ids, stage1}: PreparedPod,
   {names}: RunOptions,
   home: string,
 ): OverlayMount[] {
   mkdirSync(join(pod.path, podFiles.stage1Rootfs), {mode: 0o755, recursive: true})
-  using overlays = new PodOverlays(treestore, pod.path, home)
+  using overlays = new PodOverlays(treestore, pod.path, home, ids)
   const {layer, mount} = overlays.stage1(stage1.tree)
   writeStage1(layer, treestore.rootfsPath(stage1.tree), names)
   const mounts = [mount]
@@ -157,10 +160,10 @@ function writeOverlays(
   return mounts
 }
 
-function writeCopies(pod: HeldPod<'prepare' | 'prepared'>, {apps}: PreparedPod, {names}: RunOptions): OverlayMount[] {
+function writeCopies(pod: HeldPod<'prepare' | 'prepared'>, {apps, ids}: PreparedPod, {names}: RunOptions): OverlayMount[] {
   const rootfs = join(pod.path, podFiles.stage1Rootfs)
-  writeStage1(Layer.copy(rootfs), rootfs, names)
-  for (const {name} of apps) writeMtab(Layer.copy(join(rootfs, stage2(name), 'rootfs')))
+  writeStage1(Layer.copy(rootfs, ids), rootfs, names)
+  for (const {name} of apps) writeMtab(Layer.copy(join(rootfs, stage2(name), 'rootfs'), ids))
   return []
 }
 

@@ -4,6 +4,7 @@ use crate::failure::NativeFailure;
 use crate::namespace;
 use launcher::{Inherited, Undo, sys};
 use napi_derive::napi;
+use sandbox::idmap::IdMap;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::RawFd;
@@ -21,6 +22,22 @@ pub struct OverlayMount {
     pub target: String,
 }
 
+/// A user namespace's range: 0 and up inside are `base` and up outside.
+#[napi(object, object_to_js = false)]
+#[derive(Clone, Copy)]
+pub struct IdRange {
+    /// What 0 is outside.
+    pub base: u32,
+    /// How many ids there are.
+    pub count: u32,
+}
+
+impl From<IdRange> for IdMap {
+    fn from(IdRange { base, count }: IdRange) -> Self {
+        Self { base, count }
+    }
+}
+
 /// What is mounted in a namespace of the pod's own.
 #[napi(object, object_to_js = false)]
 pub struct PodMounts {
@@ -28,6 +45,8 @@ pub struct PodMounts {
     pub root: String,
     /// Mounted in their order.
     pub overlays: Vec<OverlayMount>,
+    /// Whose ids the lower layers are shown with; the upper ones have them.
+    pub ids: Option<IdRange>,
 }
 
 /// As in contract.ts.

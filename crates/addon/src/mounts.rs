@@ -8,13 +8,26 @@ use napi_derive::napi;
 use rustix::fs::{CWD, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, OpenTreeFlags, UnmountFlags, mount_change, open_tree, unmount};
-use std::os::fd::OwnedFd;
+use sandbox::idmap::{IdMap, map_mount};
+use sandbox::mounts::clone_tree;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Makes an overlay inside a directory and takes it away again: null, or the reason why it does not work there.
 #[napi(catch_unwind)]
 pub fn probe_overlay(dir: String) -> Outcome<Option<String>> {
     outcome(probe::overlay_refusal(Path::new(&dir)))
+}
+
+/// Shows a directory with the ids of a user namespace and forgets it again: null, or the reason why that does not work there.
+#[napi(catch_unwind)]
+pub fn probe_id_map(dir: String) -> Option<String> {
+    let range = IdMap { base: 1 << 16, count: 1 << 16 };
+    let tried = range.namespace().and_then(|users| {
+        let tree = clone_tree(CWD, &dir, false)?;
+        map_mount(&tree, users.as_fd(), false, Path::new(&dir))
+    });
+    tried.err().map(|failure| failure.to_string())
 }
 
 /// A detached, read-only view of directories laid on each other, highest first.

@@ -8,8 +8,12 @@ use crate::overlay::{Layers, OverlayError, mount_detached};
 use crate::{mountinfo, sys};
 use rustix::fs::{AtFlags, CWD, OFlags, StatxFlags, statx};
 use rustix::io::Errno;
-use rustix::mount::{MountPropagationFlags, MoveMountFlags, mount_bind_recursive, mount_change, move_mount};
-use std::os::fd::OwnedFd;
+use rustix::mount::{
+    MountPropagationFlags, MoveMountFlags, UnmountFlags, mount_bind_recursive, mount_change, move_mount, unmount,
+};
+use sandbox::idmap::{IdMap, map_mount};
+use sandbox::mounts::clone_tree;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// Enters a new mount namespace and mounts what the pod is made of. Nothing of it can be undone in this process.
@@ -24,7 +28,12 @@ pub fn enter(mounts: &PodMounts) -> Result<(), NativeFailure> {
     mount_change(root, MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|errno| failed("cannot make private", root, errno))?;
     let inside = beneath::open_root(root).map_err(|errno| failed("cannot open", root, errno))?;
-    mounts.overlays.iter().try_for_each(|overlay| mount_overlay(root, &inside, overlay))
+    let users = mounts.ids.map(|ids| IdMap::from(ids).namespace()).transpose().map_err(id_map_failed)?;
+    mounts.overlays.iter().try_for_each(|overlay| mount_overlay(root, &inside, overlay, users.as_ref()))
+}
+
+fn id_map_failed(failure: sandbox::Failure) -> NativeFailure {
+    NativeFailure::new("RKT_ID_MAP", "cannot show an image with the ids of the pod").with_cause(failure.to_string())
 }
 
 /// Where the mount lies that `path` is on.
@@ -39,7 +48,42 @@ fn holder_of(path: &Path) -> Result<PathBuf, NativeFailure> {
     holder.map(|mount| mount.point).ok_or_else(|| failed(what, path, Errno::NOENT))
 }
 
-fn mount_overlay(root: &Path, inside: &OwnedFd, overlay: &OverlayMount) -> Result<(), NativeFailure> {
+/// Directories shown with other ids, at their own place, for as long as this value lives.
+struct Shown<'a>(Vec<&'a Path>);
+
+impl<'a> Shown<'a> {
+    fn with(users: &OwnedFd, directories: &[&'a Path]) -> Result<Self, NativeFailure> {
+        let mut shown = Self(Vec::new());
+        for directory in directories {
+            let holder = holder_of(directory)?;
+            mount_change(&holder, MountPropagationFlags::DOWNSTREAM)
+                .map_err(|errno| failed("cannot stop the propagation of", &holder, errno))?;
+            let tree = clone_tree(CWD, directory, false).map_err(id_map_failed)?;
+            map_mount(&tree, users.as_fd(), false, directory).map_err(id_map_failed)?;
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+            move_mount(&tree, "", CWD, *directory, flags)
+                .map_err(|errno| failed("cannot show with the ids of the pod", directory, errno))?;
+            shown.0.push(directory);
+        }
+        Ok(shown)
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        // The overlay has mounts of its own of them by now. What stays is the pod's alone, and ends with it.
+        for directory in self.0.drain(..) {
+            let _ = unmount(directory, UnmountFlags::DETACH);
+        }
+    }
+}
+
+fn mount_overlay(
+    root: &Path,
+    inside: &OwnedFd,
+    overlay: &OverlayMount,
+    users: Option<&OwnedFd>,
+) -> Result<(), NativeFailure> {
     let target = Path::new(&overlay.target);
     let writable = match (&overlay.upper, &overlay.work) {
         (Some(upper), Some(work)) => Some((Path::new(upper), Path::new(work))),
@@ -54,7 +98,9 @@ fn mount_overlay(root: &Path, inside: &OwnedFd, overlay: &OverlayMount) -> Resul
     let relative = target.strip_prefix(root).map_err(|_| {
         NativeFailure::new("RKT_OVERLAY_FAILED", format!("{} does not lie in {}", overlay.target, root.display()))
     })?;
-    let layers = Layers { lowers: overlay.lowers.iter().map(Path::new).collect(), writable };
+    let lowers: Vec<&Path> = overlay.lowers.iter().map(Path::new).collect();
+    let _shown = users.map(|users| Shown::with(users, &lowers)).transpose()?;
+    let layers = Layers { lowers, writable };
     let mount = mount_detached(&layers).map_err(|error| overlay_failed(target, &error))?;
     // The lower of an outer overlay is an image's: a link in it must not lead the mount elsewhere.
     let place = beneath::locate(inside, relative, OFlags::DIRECTORY)

@@ -170,6 +170,15 @@ impl Entry {
         self.tasks.iter().try_for_each(|tasks| rustix::io::write(tasks, b"0").map(drop)).context(|| "enter a cgroup")
     }
 
+    /// Moves this process into the cgroup of version 2, for one that cannot have its children born there.
+    pub fn move_in(&self) -> Result<()> {
+        let Some(directory) = &self.unified else { return Ok(()) };
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        rustix::fs::openat(directory, "cgroup.procs", flags, Mode::empty())
+            .and_then(|procs| rustix::io::write(&procs, b"0").map(drop))
+            .context(|| "enter a cgroup")
+    }
+
     /// The processes in the cgroup, as this pid namespace numbers them, at least the first of them.
     pub fn processes(&self) -> Vec<i32> {
         let mut buffer = vec![0; 4096];

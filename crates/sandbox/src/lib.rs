@@ -11,6 +11,7 @@ pub mod channel;
 pub mod copy;
 pub mod datagram;
 pub mod failure;
+pub mod idmap;
 pub mod inherited;
 pub mod lookup;
 pub mod mountinfo;

@@ -12,6 +12,18 @@ pub fn is_shared(path: &Path) -> Result<bool> {
     shared(&text, id).ok_or_else(|| Failure::new(failed()))
 }
 
+/// The type of the file system that holds a path, none when it cannot be found.
+pub fn filesystem(path: &Path) -> Option<String> {
+    let id = statx(CWD, path, AtFlags::empty(), StatxFlags::MNT_ID).ok()?.stx_mnt_id;
+    kind(&std::fs::read_to_string("/proc/self/mountinfo").ok()?, id)
+}
+
+fn kind(mountinfo: &str, id: u64) -> Option<String> {
+    let id = id.to_string();
+    let line = mountinfo.lines().find(|line| line.split(' ').next() == Some(&id))?;
+    line.split(" - ").nth(1)?.split(' ').next().map(str::to_owned)
+}
+
 /// None when there is no mount of this id.
 fn shared(mountinfo: &str, id: u64) -> Option<bool> {
     let id = id.to_string();
@@ -32,5 +44,6 @@ mod tests {
         assert_eq!(shared(text, 21), Some(true));
         assert_eq!(shared(text, 22), Some(false));
         assert_eq!(shared(text, 2), None);
+        assert_eq!(kind(text, 22).as_deref(), Some("tmpfs"));
     }
 }

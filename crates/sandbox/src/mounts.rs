@@ -2,15 +2,15 @@
 //! what is mounted.
 
 use crate::plan::{Allow, Mount, Propagation, Source};
-use crate::sys;
 use crate::tree::{Make, Root, is_directory};
 use crate::{Context, Failure, Result};
+use crate::{idmap, sys};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
@@ -107,12 +107,19 @@ pub fn attach_root(path: impl AsRef<Path>, recursive: bool) -> Result<Root> {
 }
 
 /// A host path taken while the host's tree can still be seen: what a mount of [`Source::Host`] is performed with later.
-pub fn take_host_source(mount: &Mount) -> Result<Option<OwnedFd>> {
+///
+/// `users` is the user namespace whose ids an id-mapped mount shows.
+pub fn take_host_source(mount: &Mount, users: Option<BorrowedFd<'_>>) -> Result<Option<OwnedFd>> {
     let Source::Host(path) = &mount.source else { return Ok(None) };
-    let failed = |failure: Failure| failure.of(format!("mount {}", mount.target));
-    let tree = clone_tree(CWD, path, mount.recursive).map_err(failed)?;
-    set_propagation(&tree, mount.propagation).map_err(failed)?;
-    Ok(Some(tree))
+    let take = || {
+        let tree = clone_tree(CWD, path, mount.recursive)?;
+        set_propagation(&tree, mount.propagation)?;
+        if let Some(users) = users.filter(|_| mount.id_mapped) {
+            idmap::map_mount(&tree, users, mount.recursive, path)?;
+        }
+        Ok(tree)
+    };
+    take().map(Some).map_err(|failure: Failure| failure.of(format!("mount {}", mount.target)))
 }
 
 /// Performs one mount below `root`. `stage1` is the root of stage1; `taken` is what [`take_host_source`] answered.
@@ -126,9 +133,9 @@ fn perform_inner(root: &Root, stage1: &Root, mount: &Mount, taken: Option<OwnedF
     }
     let tree = match &mount.source {
         Source::Filesystem { kind, options, allow } => filesystem(kind, options, *allow, mount.read_only)?,
-        Source::Devices { tun } => {
+        Source::Devices { tun, bound } => {
             let tree = filesystem("tmpfs", &[("mode", "0755"), ("size", "4m")], Allow::Devices, false)?;
-            populate_devices(&tree, *tun)?;
+            populate_devices(&tree, *tun, *bound)?;
             tree
         }
         Source::Host(path) => taken.ok_or_else(|| Failure::new(format!("{} was not taken", path.display())))?,
@@ -151,7 +158,11 @@ fn perform_inner(root: &Root, stage1: &Root, mount: &Mount, taken: Option<OwnedF
         (Make::File, true) => return Err(Failure::new("the target is a directory while the source is not")),
         _ => {}
     }
-    attach(&tree, &target)
+    attach(&tree, &target)?;
+    match mount.source {
+        Source::Devices { tun, bound: true } => bind_devices(&tree, tun),
+        _ => Ok(()),
+    }
 }
 
 /// Devices of the OS specification: name, major, minor.
@@ -168,26 +179,44 @@ const LINKS: [(&str, &str); 6] = [
     ("log", "/run/systemd/journal/dev-log"),
 ];
 
-fn populate_devices(tree: &OwnedFd, tun: bool) -> Result<()> {
+/// What is bound gets an empty file to be mounted on.
+fn populate_devices(tree: &OwnedFd, tun: bool, bound: bool) -> Result<()> {
     let umask = rustix::process::umask(Mode::empty());
-    let made = make_devices(tree, tun);
+    let made = make_devices(tree, tun, bound);
     rustix::process::umask(umask);
     made.context(|| "make devices")
 }
 
-fn make_devices(tree: &OwnedFd, tun: bool) -> rustix::io::Result<()> {
+fn devices(tun: bool) -> impl Iterator<Item = (&'static str, u32, u32)> {
+    DEVICES.into_iter().chain(tun.then_some(("net/tun", 10, 200)))
+}
+
+fn make_devices(tree: &OwnedFd, tun: bool, bound: bool) -> rustix::io::Result<()> {
     let everyone = Mode::from_raw_mode(0o666);
-    for (name, major, minor) in DEVICES {
-        rustix::fs::mknodat(tree, name, FileType::CharacterDevice, everyone, rustix::fs::makedev(major, minor))?;
-    }
     for name in ["pts", "shm", "mqueue", "net"] {
         rustix::fs::mkdirat(tree, name, Mode::from_raw_mode(0o755))?;
     }
-    if tun {
-        rustix::fs::mknodat(tree, "net/tun", FileType::CharacterDevice, everyone, rustix::fs::makedev(10, 200))?;
+    for (name, major, minor) in devices(tun) {
+        let (kind, number) = if bound {
+            (FileType::RegularFile, 0)
+        } else {
+            (FileType::CharacterDevice, rustix::fs::makedev(major, minor))
+        };
+        rustix::fs::mknodat(tree, name, kind, everyone, number)?;
     }
     for (name, target) in LINKS {
         rustix::fs::symlinkat(target, tree, name)?;
+    }
+    Ok(())
+}
+
+/// Mounts the devices of our /dev in a tree that is attached.
+fn bind_devices(tree: &OwnedFd, tun: bool) -> Result<()> {
+    for (name, ..) in devices(tun) {
+        let device = clone_tree(CWD, Path::new("/dev").join(name), false)?;
+        let target = rustix::fs::openat(tree, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .context(|| format!("open {name}"))?;
+        attach(&device, &target)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A pod's plan: everything that will be done, as plain data, in the order in which it is done. It can be printed, compared and
 //! tested without root; performing it decides nothing.
 
+use crate::idmap::IdMap;
 use crate::seccomp::SystemCalls;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -39,6 +40,9 @@ pub struct Namespaces {
     pub ipc: Share,
     /// The network.
     pub network: Network,
+    /// A user namespace with ids of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<IdMap>,
 }
 
 /// Whether a namespace is shared with the caller.
@@ -133,6 +137,9 @@ pub struct Mount {
     pub recursive: bool,
     /// A target that does not exist is made; else such a mount is left out.
     pub make_target: bool,
+    /// Shown with the pod's own ids: its files belong inside to whom they belong outside.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub id_mapped: bool,
     /// How mounts made below the source or below the target are seen on the other side.
     #[serde(skip_serializing_if = "Propagation::is_private")]
     pub propagation: Propagation,
@@ -184,6 +191,9 @@ pub enum Source {
     Devices {
         /// Whether `net/tun` is among them.
         tun: bool,
+        /// Mounts of those in the /dev that this process sees: for who may not make devices.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        bound: bool,
     },
     /// A path of the host.
     Host(PathBuf),

@@ -5,7 +5,7 @@ use crate::inherited::Inherited;
 use crate::plan::{Exec, User};
 use crate::seccomp::SystemCalls;
 use crate::{Context, Failure, Result};
-use crate::{caps, sys};
+use crate::{caps, sys, users};
 use rustix::fs::{Gid, Uid};
 use std::ffi::{CStr, CString};
 use std::io;
@@ -69,7 +69,7 @@ impl Persona<'_> {
             caps::bound(names)?;
         }
         let groups: Vec<Gid> = self.user.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
-        rustix::thread::set_thread_groups(&groups).context(|| "set supplementary groups")?;
+        users::set_groups(&groups)?;
         let (uid, gid) = (Uid::from_raw(self.user.uid), Gid::from_raw(self.user.gid));
         rustix::thread::set_thread_res_gid(gid, gid, gid).context(|| format!("become gid {}", self.user.gid))?;
         rustix::thread::set_thread_res_uid(uid, uid, uid).context(|| format!("become uid {}", self.user.uid))?;

@@ -81,6 +81,26 @@ pub fn fork_into(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork>
     Ok(Fork::Parent(Child { pid: pid as i32, pidfd }))
 }
 
+/// [`fork`]s a process that does nothing but wait until the descriptor in the answer is closed, and end. Its end is to be waited for.
+///
+/// Sound in a process with threads too: the child makes two system calls and touches no memory that another thread could have locked.
+pub fn fork_idle(flags: u64) -> io::Result<(Child, OwnedFd)> {
+    let (gate, keeper) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    match fork(flags)? {
+        Fork::Parent(child) => Ok((child, keeper)),
+        Fork::Child => {
+            let mut byte = 0u8;
+            // SAFETY: closes the child's own copy, whose owner never runs again in this process; reads one byte into memory of
+            // this stack; ends the process.
+            unsafe {
+                libc::close(keeper.as_raw_fd());
+                libc::read(gate.as_raw_fd(), (&raw mut byte).cast(), 1);
+                libc::_exit(0)
+            }
+        }
+    }
+}
+
 /// unshare(2).
 pub fn unshare(flags: i32) -> io::Result<()> {
     // SAFETY: no pointer is passed; the process has one thread.
@@ -89,7 +109,17 @@ pub fn unshare(flags: i32) -> io::Result<()> {
 
 /// mount_setattr(2) on the mount that `mount` refers to.
 pub fn mount_setattr(mount: BorrowedFd<'_>, set: u64, clear: u64, propagation: u64, recursive: bool) -> io::Result<()> {
-    let attributes = MountAttributes { set, clear, propagation, userns_fd: 0 };
+    set_attributes(mount, &MountAttributes { set, clear, propagation, userns_fd: 0 }, recursive)
+}
+
+/// Shows the files of a mount with the ids of a user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP).
+pub fn mount_idmap(mount: BorrowedFd<'_>, users: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
+    let userns_fd = users.as_raw_fd() as u64;
+    let attributes = MountAttributes { set: libc::MOUNT_ATTR_IDMAP, clear: 0, propagation: 0, userns_fd };
+    set_attributes(mount, &attributes, recursive)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, attributes: &MountAttributes, recursive: bool) -> io::Result<()> {
     let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
     // SAFETY: the path is a constant string, the structure outlives the call and its size is given.
     let result = unsafe {
@@ -98,7 +128,7 @@ pub fn mount_setattr(mount: BorrowedFd<'_>, set: u64, clear: u64, propagation: u
             mount.as_raw_fd(),
             c"".as_ptr(),
             flags,
-            &raw const attributes,
+            std::ptr::from_ref(attributes),
             size_of::<MountAttributes>(),
         )
     };

@@ -1,9 +1,10 @@
 //! Users and groups as an app's own files name them (stage1-abi §3.8). Never the C library's NSS: a static program has none, and the
 //! host's users are not the app's.
 
+use crate::idmap::IdMap;
 use crate::tree::Root;
 use crate::{Context, Failure, Result};
-use rustix::fs::{AtFlags, OFlags};
+use rustix::fs::{AtFlags, Gid, OFlags};
 
 /// A file of users larger than this is no file of users.
 const MAX_FILE: u64 = 16 << 20;
@@ -38,17 +39,34 @@ impl Kind {
     }
 }
 
-/// The uid that `user` means in this root: a number, `root`, the owner of an absolute path, or a name of `etc/passwd`.
-pub fn resolve_user(root: &Root, user: &str) -> Result<u32> {
-    resolve(root, user, Kind::User)
+/// The uid that `user` means in this root: a number, `root`, the owner of an absolute path, or a name of `etc/passwd`. `ids` are
+/// those of the pod, when files of the root belong to ids outside of it.
+pub fn resolve_user(root: &Root, user: &str, ids: Option<IdMap>) -> Result<u32> {
+    resolve(root, user, Kind::User, ids)
 }
 
 /// The gid that `group` means in this root, by the same rules over `etc/group`.
-pub fn resolve_group(root: &Root, group: &str) -> Result<u32> {
-    resolve(root, group, Kind::Group)
+pub fn resolve_group(root: &Root, group: &str, ids: Option<IdMap>) -> Result<u32> {
+    resolve(root, group, Kind::Group, ids)
 }
 
-fn resolve(root: &Root, name: &str, kind: Kind) -> Result<u32> {
+fn resolve(root: &Root, name: &str, kind: Kind, ids: Option<IdMap>) -> Result<u32> {
+    let id = find(root, name, kind, ids)?;
+    match ids {
+        Some(ids) if ids.outside(id).is_none() => Err(out_of_range(name, kind, id, ids)),
+        _ => Ok(id),
+    }
+}
+
+fn out_of_range(name: &str, kind: Kind, id: u32, ids: IdMap) -> Failure {
+    Failure::new(format!(
+        "{} \"{name}\": id {id} is not among the {} of the pod's user namespace",
+        kind.word(),
+        ids.count
+    ))
+}
+
+fn find(root: &Root, name: &str, kind: Kind, ids: Option<IdMap>) -> Result<u32> {
     if name == "root" {
         return Ok(0);
     }
@@ -64,9 +82,12 @@ fn resolve(root: &Root, name: &str, kind: Kind) -> Result<u32> {
             .open(name, OFlags::PATH | OFlags::NOFOLLOW)
             .and_then(|fd| rustix::fs::statat(&fd, "", AtFlags::EMPTY_PATH).context(|| format!("stat {name}")))
             .map_err(|failure| failure.of(format!("unable to stat file \"{name}\"")))?;
-        return Ok(match kind {
+        let id = match kind {
             Kind::User => owner.st_uid,
             Kind::Group => owner.st_gid,
+        };
+        return ids.map_or(Some(id), |ids| ids.inside(id)).ok_or_else(|| {
+            Failure::new(format!("{} \"{name}\": its owner {id} is outside of the pod's user namespace", kind.word()))
         });
     }
     let text = root.read(kind.file(), MAX_FILE)?.unwrap_or_default();
@@ -93,6 +114,17 @@ fn look_up(text: &str, name: &str, kind: Kind) -> Result<Option<u32>> {
     Ok(None)
 }
 
+/// Gives this process its supplementary groups. In a user namespace that forbids it (user_namespaces(7), /proc/PID/setgroups), because
+/// its ids were given by nobody's leave, those of the caller stay.
+pub fn set_groups(groups: &[Gid]) -> Result<()> {
+    match rustix::thread::set_thread_groups(groups) {
+        Err(rustix::io::Errno::PERM) if std::fs::read("/proc/self/setgroups").is_ok_and(|word| word == b"deny\n") => {
+            Ok(())
+        }
+        other => other.context(|| "set supplementary groups"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,20 +148,32 @@ mod tests {
     fn numbers_need_no_file_and_negative_ones_are_refused() {
         let root = Root::open_at("/proc/self").unwrap();
 
-        assert_eq!(resolve_user(&root, "1234").unwrap(), 1234);
-        assert_eq!(resolve_user(&root, "root").unwrap(), 0);
-        assert_eq!(resolve_user(&root, "-1").unwrap_err().to_string(), "Invalid uid or gid");
-        assert_eq!(resolve_user(&root, "4294967295").unwrap_err().to_string(), "Invalid uid or gid");
-        assert_eq!(resolve_group(&root, "ghosts").unwrap_err().to_string(), "\"ghosts\" group not found");
+        assert_eq!(resolve_user(&root, "1234", None).unwrap(), 1234);
+        assert_eq!(resolve_user(&root, "root", None).unwrap(), 0);
+        assert_eq!(resolve_user(&root, "-1", None).unwrap_err().to_string(), "Invalid uid or gid");
+        assert_eq!(resolve_user(&root, "4294967295", None).unwrap_err().to_string(), "Invalid uid or gid");
+        assert_eq!(resolve_group(&root, "ghosts", None).unwrap_err().to_string(), "\"ghosts\" group not found");
+    }
+
+    #[test]
+    fn an_id_outside_of_the_pods_range_is_refused() {
+        let root = Root::open_at("/").unwrap();
+        let ids = Some(IdMap { base: 100_000, count: 10 });
+
+        assert_eq!(resolve_user(&root, "9", ids).unwrap(), 9);
+        let refusal = "user \"10\": id 10 is not among the 10 of the pod's user namespace";
+        assert_eq!(resolve_user(&root, "10", ids).unwrap_err().to_string(), refusal);
+        let refusal = "group \"/proc/1\": its owner 0 is outside of the pod's user namespace";
+        assert_eq!(resolve_group(&root, "/proc/1", ids).unwrap_err().to_string(), refusal);
     }
 
     #[test]
     fn a_path_means_its_owner() {
         let root = Root::open_at("/").unwrap();
 
-        assert_eq!(resolve_user(&root, "/proc/1").unwrap(), 0);
+        assert_eq!(resolve_user(&root, "/proc/1", None).unwrap(), 0);
         assert!(
-            resolve_user(&root, "/no/such/file")
+            resolve_user(&root, "/no/such/file", None)
                 .unwrap_err()
                 .to_string()
                 .starts_with("unable to stat file \"/no/such/file\"")

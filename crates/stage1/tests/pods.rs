@@ -81,7 +81,7 @@ fn what_is_wrong_with_a_pod_is_said_before_anything_starts() {
         (
             &[],
             App { user: "ghost", ..App::sh("app", "") },
-            "stage1: cannot initialize immutable environment: \"ghost\" user not found",
+            "stage1: cannot initialize immutable environment: app \"app\": \"ghost\" user not found",
         ),
         (
             &[],

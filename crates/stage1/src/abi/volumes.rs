@@ -2,9 +2,11 @@
 
 use super::manifest::Volume;
 use super::pod::{Pod, PodApp};
+use sandbox::idmap::IdMap;
 use sandbox::plan::{EmptyVolume, Mount, Propagation, Source};
 use sandbox::tree::Root;
 use sandbox::{Failure, Result};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// The mounts of all apps, in the order of the apps, the empty volumes behind them, and warnings.
@@ -13,11 +15,14 @@ pub struct Volumes {
     pub mounts: Vec<Vec<Mount>>,
     pub empty: Vec<EmptyVolume>,
     pub warnings: Vec<String>,
+    ids: Option<IdMap>,
+    id_mapped: bool,
 }
 
-/// Computes the mounts of every app of a pod. A host source that does not exist is refused here, before anything starts.
-pub fn of_pod(pod: &Pod) -> Result<Volumes> {
-    let mut volumes = Volumes::default();
+/// Computes the mounts of every app of a pod that has these ids, shown with them when `id_mapped`. What cannot be is refused here,
+/// before anything starts.
+pub fn of_pod(pod: &Pod, ids: Option<IdMap>, id_mapped: bool) -> Result<Volumes> {
+    let mut volumes = Volumes { ids, id_mapped, ..Volumes::default() };
     for app in &pod.apps {
         let mounts = volumes.of_app(pod, app).map_err(|failure| failure.of(format!("app \"{}\"", app.name())))?;
         volumes.mounts.push(mounts);
@@ -78,11 +83,15 @@ impl Volumes {
         if path.split('/').all(|part| part.is_empty() || part == ".") {
             return Err(Failure::new(format!("volume \"{}\" cannot be mounted on \"{path}\"", volume.name)));
         }
+        let mut id_mapped = false;
         let source = match volume.kind.as_str() {
             "host" => {
-                std::fs::metadata(&volume.source)
+                let source = std::fs::metadata(&volume.source)
                     .map_err(|error| Failure::system(format!("stat {}", volume.source), error))
                     .map_err(|failure| failure.of(format!("volume \"{}\"", volume.name)))?;
+                // A device has no content that belongs to somebody, and its file system cannot be id-mapped.
+                let kind = source.file_type();
+                id_mapped = self.id_mapped && !kind.is_char_device() && !kind.is_block_device();
                 volume.source.clone().into()
             }
             "empty" => {
@@ -97,8 +106,18 @@ impl Volumes {
             read_only,
             recursive: volume.recursive.unwrap_or(true),
             make_target: true,
-            propagation: propagation(volume)?.unwrap_or_default(),
+            id_mapped,
+            propagation: self.propagation(volume)?,
         })
+    }
+
+    fn propagation(&self, volume: &Volume) -> Result<Propagation> {
+        let propagation = propagation(volume)?.unwrap_or_default();
+        if propagation == Propagation::Shared && self.ids.is_some() {
+            let reason = "propagation=shared is not for pods with a user namespace, which must not mount on the host";
+            return Err(Failure::new(reason).of(format!("volume \"{}\"", volume.name)));
+        }
+        Ok(propagation)
     }
 
     fn empty(&mut self, volume: &Volume, copy_from: Option<(String, String)>) -> Result<()> {
@@ -112,6 +131,12 @@ impl Volumes {
         let mode = u32::from_str_radix(mode, 8).ok().filter(|&mode| mode <= 0o7777);
         let mode = mode.ok_or_else(|| Failure::new(format!("volume \"{}\" has an invalid mode", volume.name)))?;
         let (uid, gid) = (volume.uid.unwrap_or(0), volume.gid.unwrap_or(0));
+        for (field, id) in [("uid", uid), ("gid", gid)] {
+            if self.ids.is_some_and(|ids| ids.outside(id).is_none()) {
+                let reason = format!("{field} {id} is not among the ids of the pod's user namespace");
+                return Err(Failure::new(reason).of(format!("volume \"{}\"", volume.name)));
+            }
+        }
         self.empty.push(EmptyVolume { name: volume.name.clone(), mode, uid, gid, copy_from });
         Ok(())
     }
@@ -143,7 +168,8 @@ fn same_path(one: &str, other: &str) -> bool {
 }
 
 /// Makes the directories of empty volumes below `sharedVolumes`; one that exists already is left as it is.
-pub fn create_empty(pod: &Pod, volumes: &[EmptyVolume]) -> Result<()> {
+/// Owners are ids of the pod.
+pub fn create_empty(pod: &Pod, volumes: &[EmptyVolume], ids: Option<IdMap>) -> Result<()> {
     use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
     if volumes.is_empty() {
         return Ok(());
@@ -163,7 +189,8 @@ pub fn create_empty(pod: &Pod, volumes: &[EmptyVolume]) -> Result<()> {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(failed(volume, error)),
         }
-        chown(&path, Some(volume.uid), Some(volume.gid)).map_err(|error| failed(volume, error))?;
+        let outside = |id: u32| ids.map_or(Some(id), |ids| ids.outside(id));
+        chown(&path, outside(volume.uid), outside(volume.gid)).map_err(|error| failed(volume, error))?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(volume.mode))
             .map_err(|error| failed(volume, error))?;
         if let Some((root, from)) = &volume.copy_from {

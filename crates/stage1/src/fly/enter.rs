@@ -47,8 +47,8 @@ fn become_command(arguments: &[String], inherited: &Inherited) -> Result<std::co
     // An overlay is mounted where only the pod sees it: there, through the process's own view of the pod directory.
     let text = env_file(&directory, &name)?;
     let variables = environment::decode(&String::from_utf8_lossy(&text));
-    let uid = users::resolve_user(&root, &app.user)?;
-    let gid = users::resolve_group(&root, &app.group)?;
+    let uid = users::resolve_user(&root, &app.user, None)?;
+    let gid = users::resolve_group(&root, &app.group, None)?;
     let mut groups = vec![gid];
     groups.extend(app.supplementary_gids.iter().filter_map(|&number| u32::try_from(number).ok()));
     let command = Command::new(&Exec { file: file.clone(), argv: words.rest().to_vec() }, &variables)?;

@@ -46,7 +46,7 @@ fn become_app(options: &RunOptions, inherited: &Inherited) -> Result<std::conver
         return Err(Failure::new(format!("image \"{}\" has an empty \"exec\" (try --exec=BINARY)", app.image.name)));
     };
     let mounted = mounts::of_app(&pod, app)?;
-    volumes::create_empty(&pod, &mounted.empty)?;
+    volumes::create_empty(&pod, &mounted.empty, None)?;
     let path = pod.stage1().join(app.root().trim_start_matches('/'));
     let user = user(app, &Root::open_at(&path)?)?;
     let root = mounts::perform(&path, &mounted.mounts, options, &pod.stage1())?;
@@ -91,8 +91,8 @@ pub fn assume(user: &User) -> Result<()> {
 
 /// The ids of the app, out of its own files.
 pub fn user(app: &pod::PodApp, root: &Root) -> Result<User> {
-    let uid = users::resolve_user(root, &app.app.user)?;
-    let gid = users::resolve_group(root, &app.app.group)?;
+    let uid = users::resolve_user(root, &app.app.user, None)?;
+    let gid = users::resolve_group(root, &app.app.group, None)?;
     let mut groups = vec![gid];
     for &number in &app.app.supplementary_gids {
         groups.push(u32::try_from(number).map_err(|_| Failure::new("Invalid uid or gid"))?);

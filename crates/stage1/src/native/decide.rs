@@ -13,6 +13,7 @@ use crate::abi::options::RunOptions;
 use crate::abi::pod::{Pod, PodApp};
 use crate::abi::volumes::{self, Volumes};
 use sandbox::cgroup::{self, Hierarchy};
+use sandbox::idmap::{self, IdMap};
 use sandbox::plan::{App, Cgroups, Exec, File, Lifecycle, Mount, Namespaces, Network, Plan, Share, Stdio};
 use sandbox::tree::Root;
 use sandbox::{Failure, Result};
@@ -23,6 +24,8 @@ pub struct Facts {
     pub hierarchies: Vec<Hierarchy>,
     /// The host has /dev/net/tun.
     pub tun: bool,
+    /// The ids there are, when this process is in a user namespace that has not all of them.
+    pub ids: Option<IdMap>,
     /// Standard input is a terminal.
     pub terminal: bool,
     /// `TERM` of the caller.
@@ -41,6 +44,7 @@ impl Facts {
         Self {
             hierarchies,
             tun: Path::new("/dev/net/tun").exists(),
+            ids: idmap::own(),
             terminal: rustix::termios::isatty(rustix::stdio::stdin()),
             term: std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned()),
             sockets: sockets::handed(),
@@ -52,18 +56,29 @@ impl Facts {
 pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     refuse_what_is_missing(pod, options)?;
     let mut warnings = Vec::new();
-    let namespaces = Namespaces { ipc: ipc(&options.ipc)?, network: network(&options.networks, &mut warnings)? };
+    let namespaces = Namespaces {
+        ipc: ipc(&options.ipc)?,
+        network: network(&options.networks, &mut warnings)?,
+        users: users(&options.private_users)?,
+    };
+    if namespaces.users.is_some() && facts.ids.is_some() {
+        return Err(Failure::new(
+            "--private-users: this process is in a user namespace already, which has no range to give away",
+        ));
+    }
+    let ids = namespaces.users.or(facts.ids);
     let hostname = if options.hostname.is_empty() { format!("rkt-{}", options.uuid) } else { options.hostname.clone() };
     let stage1 = Root::open_at(pod.stage1())?;
     let cgroups = places::cgroups(pod, &options.uuid, &facts.hierarchies);
-    let Volumes { mounts, empty, warnings: mut volume_warnings } = volumes::of_pod(pod)?;
+    let Volumes { mounts, empty, warnings: mut volume_warnings, .. } =
+        volumes::of_pod(pod, ids, namespaces.users.is_some())?;
     let mut files = vec![
         file("etc/hostname", hostname.clone(), 0o644),
         file("etc/machine-id", format!("{}\n", options.uuid.replace('-', "")), 0o644),
     ];
     files.extend(names::hosts_file(&stage1, options.hosts, &hostname)?);
     let mut apps = Vec::with_capacity(pod.apps.len());
-    let context = Context { pod, options, facts, stage1: &stage1, namespaces: &namespaces, cgroups: &cgroups };
+    let context = Context { pod, options, facts, stage1: &stage1, namespaces: &namespaces, ids, cgroups: &cgroups };
     for (number, (app, volumes)) in pod.apps.iter().zip(mounts).enumerate() {
         let mut planned = plan_app(&context, app, number, volumes, &mut warnings)?;
         files.push(file(&format!("rkt/env/{}", app.name()), environment::encode(&planned.environment), 0o644));
@@ -79,11 +94,11 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     Ok(Plan {
         uuid: options.uuid.clone(),
         hostname,
+        mounts: surroundings::pod_mounts(options.disable_paths, facts.tun, &namespaces, ids),
         namespaces,
         cgroups,
         files,
         volumes: empty,
-        mounts: surroundings::pod_mounts(options.disable_paths, facts.tun),
         apps,
         lifecycle: Lifecycle { grace_seconds: 10 },
         warnings,
@@ -91,9 +106,6 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
 }
 
 fn refuse_what_is_missing(pod: &Pod, options: &RunOptions) -> Result<()> {
-    if !options.private_users.is_empty() {
-        return Err(Failure::new("--private-users is not available in this flavor yet"));
-    }
     if options.mutable {
         return Err(Failure::new("stage1 does not support mutable pods"));
     }
@@ -109,6 +121,13 @@ fn ipc(text: &str) -> Result<Share> {
         "parent" => Ok(Share::Parent),
         other => Err(Failure::new(format!("unknown value for --ipc parameter: {other}"))),
     }
+}
+
+fn users(text: &str) -> Result<Option<IdMap>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    IdMap::parse(text).map_err(|failure| failure.of("--private-users"))
 }
 
 fn network(names: &[String], warnings: &mut Vec<String>) -> Result<Network> {
@@ -139,6 +158,7 @@ struct Context<'a> {
     facts: &'a Facts,
     stage1: &'a Root,
     namespaces: &'a Namespaces,
+    ids: Option<IdMap>,
     cgroups: &'a Cgroups,
 }
 
@@ -149,7 +169,7 @@ fn plan_app(
     volumes: Vec<Mount>,
     warnings: &mut Vec<String>,
 ) -> Result<App> {
-    let Context { pod, options, facts, stage1, namespaces, cgroups } = *context;
+    let Context { pod, options, facts, stage1, namespaces, ids, cgroups } = *context;
     let root = Root::open_at(pod.stage1().join(app.root().trim_start_matches('/')))?;
     let stdio = match (options.interactive, facts.terminal) {
         (false, _) => Stdio::Log,
@@ -183,10 +203,10 @@ fn plan_app(
     let waived = Waived { capabilities: options.disable_capabilities, seccomp: options.disable_seccomp };
     let named = |failure: Failure| failure.of(format!("app \"{}\"", app.name()));
     let privileges = isolators::privileges(&app.app, waived).map_err(named)?;
-    let user = identity::user(app, &root)?;
+    let user = identity::user(app, &root, ids)?;
     let cgroup_values =
         limits::cgroup_values(&isolators::limits(&app.app).map_err(named)?, &volumes, options, cgroups, warnings);
-    let mut mounts = surroundings::base_mounts(&root, options, stage1, facts.tun);
+    let mut mounts = surroundings::base_mounts(&root, options, stage1, facts.tun, ids);
     let (services, notifies) = (surroundings::services(number), app.image.supports_notify());
     mounts.extend(surroundings::service_mounts(&services, notifies));
     mounts.extend(volumes);

@@ -8,6 +8,7 @@ mod watch;
 use super::app::{Streams, new_session, why_not};
 use super::init::{open_terminal, word};
 use super::state::{self, MOUNT_NAMESPACES};
+use super::users::assume_root;
 use crate::abi::environment;
 use crate::abi::isolators::{self, Privileges, Waived};
 use crate::abi::options::Words;
@@ -57,6 +58,8 @@ fn fail(failure: &Failure) -> i32 {
 struct Target {
     command: Vec<String>,
     pidfd: OwnedFd,
+    /// Of the pod, when it is not ours.
+    users: Option<OwnedFd>,
     /// Of pid 1, whose terminals nobody else can replace.
     stage1: OwnedFd,
     /// Of the app; none for stage1 itself.
@@ -92,10 +95,12 @@ impl Target {
         if !state::is_namespace_init(pid) {
             return Err(Failure::new(format!("process {pid} is not the first of a pod")));
         }
+        let users = state::other_users(pid)?;
         let stage1 = state::open_proc(pid, "ns/mnt")?;
         let mut target = Self {
             command,
             pidfd,
+            users,
             stage1,
             mounts: None,
             cgroups: Entry::default(),
@@ -194,7 +199,9 @@ impl Target {
     fn join(&self, channel: &Channel, terminal: bool, inherited: &Inherited) -> ! {
         let started = self.join_inner(channel, terminal).and_then(|follower| {
             // A child of our parent, which passes signals on and waits for it; this process is in nobody's way then.
-            match sys::fork_into(libc::CLONE_PARENT as u64, self.cgroups.birthplace()).context(|| "fork")? {
+            // Root of another user namespace is born where this process is, which has moved there.
+            let birthplace = self.cgroups.birthplace().filter(|_| self.users.is_none());
+            match sys::fork_into(libc::CLONE_PARENT as u64, birthplace).context(|| "fork")? {
                 Fork::Child => self.execute(follower.as_ref(), inherited),
                 Fork::Parent(command) => {
                     channel.send(COMMAND, Some(command.pidfd.as_fd())).context(|| "hand the command over")
@@ -207,6 +214,13 @@ impl Target {
     fn join_inner(&self, channel: &Channel, terminal: bool) -> Result<Option<OwnedFd>> {
         self.cgroups.join()?;
         let joined = |name: &'static str| move || format!("Unable to enter ns/{name} namespace");
+        if let Some(users) = &self.users {
+            self.cgroups.move_in()?;
+            // First of all: it gives an ordinary user the right to join the others, which belong to it.
+            rustix::thread::move_into_link_name_space(users.as_fd(), Some(LinkNameSpaceType::User))
+                .context(joined("user"))?;
+            assume_root()?;
+        }
         let spaces = [
             (ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION, "ipc"),
             (ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME, "uts"),

@@ -13,6 +13,7 @@ mod token;
 use super::console::Console;
 use super::lines::Lines;
 use super::outside::Outside;
+use super::users;
 use end::{pod_status, recorded_status};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use sandbox::cgroup::Entry;
@@ -31,6 +32,8 @@ use token::Token;
 
 /// Words between pid 1 and the process outside.
 pub mod word {
+    /// Outside: the user namespace of the pod has its ids.
+    pub const MAPPED: u8 = b'm';
     /// Outside: the pod is recorded, the apps may start.
     pub const GO: u8 = b'g';
     /// Pid 1: all apps run.
@@ -69,7 +72,12 @@ pub fn main(setup: Setup<'_>) -> i32 {
     sys::set_name(c"rkt-pod");
     // Pid 1 holds descriptors of the host; apps with the same user must not reach them through /proc.
     sys::set_dumpable(false);
-    match Init::prepare(setup).and_then(Init::run) {
+    let ready = if setup.plan.namespaces.users.is_some() {
+        users::become_root(&setup.channel, setup.plan.namespaces.ipc)
+    } else {
+        Ok(())
+    };
+    match ready.and_then(|()| Init::prepare(setup)).and_then(Init::run) {
         Ok(status) => status,
         Err(failure) => crate::report("stage1", &failure),
     }

@@ -19,6 +19,7 @@ mod run;
 mod state;
 mod stop;
 mod terminal;
+mod users;
 
 pub use enter::enter;
 pub use gc::gc;

@@ -33,13 +33,20 @@ impl Outside {
         let places: Vec<OwnedFd> = (0..plan.apps.len()).map(keep_place).collect::<Result<_>>()?;
         let stage1 = mounts::clone_tree(rustix::fs::CWD, directory.join("stage1/rootfs"), true)?;
         mounts::set_propagation(&stage1, Propagation::Private)?;
+        let id_mapped = plan.apps.iter().flat_map(|app| &app.mounts).any(|mount| mount.id_mapped);
+        let users = plan.namespaces.users.filter(|_| id_mapped).map(|ids| ids.namespace()).transpose()?;
         let mut apps = Vec::with_capacity(plan.apps.len());
         for (index, (app, place)) in plan.apps.iter().zip(places).enumerate() {
             let places = plan.cgroups.hierarchies.iter();
             apps.push(AppOutside {
                 cgroups: Entry::open(places.map(|place| (place.apps[index].as_path(), place.unified)))?,
                 log: open_log(directory, &app.name)?,
-                taken: app.mounts.iter().map(mounts::take_host_source).collect::<Result<_>>()?,
+                taken: app
+                    .mounts
+                    .iter()
+                    .map(|mount| mounts::take_host_source(mount, users.as_ref().map(AsFd::as_fd)))
+                    .collect::<Result<_>>()
+                    .map_err(|failure| failure.of(format!("app \"{}\"", app.name)))?,
                 place,
             });
         }

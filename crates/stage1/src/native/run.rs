@@ -4,7 +4,7 @@ use super::console::Console;
 use super::decide::{Facts, decide};
 use super::init::{self, PASSED_SIGNALS, STOP_SIGNALS, Setup, word};
 use super::outside::Outside;
-use super::{outer, state};
+use super::{outer, state, users};
 use crate::abi::options::{FileMode, RunOptions};
 use crate::abi::pod::{self, Pod};
 use crate::abi::volumes;
@@ -70,7 +70,7 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
         eprintln!("stage1: warning: {warning}");
     }
     write_files(&pod, &plan)?;
-    volumes::create_empty(&pod, &plan.volumes)?;
+    volumes::create_empty(&pod, &plan.volumes, plan.namespaces.users)?;
     if let Err(failure) = make_cgroups(&directory, &plan) {
         // Without its cgroups a pod still runs; a limit that somebody asked for is not silently left out.
         if let Some(value) =
@@ -95,11 +95,17 @@ fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<o
     let signals = sys::SignalSet::of(&handled).descriptor().context(|| "watch signals")?;
     let (ours, theirs) = Channel::pair().context(|| "make a channel")?;
     let mut flags = libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
-    if plan.namespaces.ipc == Share::Private {
+    let ids = plan.namespaces.users;
+    // What a user namespace's root is to own there, it makes itself.
+    if plan.namespaces.ipc == Share::Private && ids.is_none() {
         flags |= libc::CLONE_NEWIPC;
     }
     if plan.namespaces.network == Network::Loopback {
         flags |= libc::CLONE_NEWNET;
+    }
+    if let Some(ids) = ids {
+        flags |= libc::CLONE_NEWUSER;
+        users::give_cgroups(&plan.cgroups, ids)?;
     }
     inherited.raise_descriptor_limit();
     let outside = Outside::take(plan, directory)?;
@@ -115,14 +121,15 @@ fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<o
         Fork::Parent(child) => child,
     };
     drop((theirs, console, cgroups, outside));
-    let begun =
-        pod::write_file(directory, state::PID, format!("{}\n", child.pid).as_bytes(), 0o644).and_then(|()| match ours
-            .send(word::GO, None)
-        {
-            // Pid 1 has failed already, and has said why.
-            Err(error) if error.raw_os_error() == Some(libc::EPIPE) => Ok(()),
-            other => other.context(|| "start the pod"),
-        });
+    let tell = |word: u8| match ours.send(word, None) {
+        // Pid 1 has failed already, and has said why.
+        Err(error) if error.raw_os_error() == Some(libc::EPIPE) => Ok(()),
+        other => other.context(|| "start the pod"),
+    };
+    let begun = ids
+        .map_or(Ok(()), |ids| ids.apply(child.pid).and_then(|()| tell(word::MAPPED)))
+        .and_then(|()| pod::write_file(directory, state::PID, format!("{}\n", child.pid).as_bytes(), 0o644))
+        .and_then(|()| tell(word::GO));
     if let Err(failure) = begun {
         let _ = sys::kill(child.pid, libc::SIGKILL);
         let _ = sys::wait_for(child.pid);
@@ -139,6 +146,9 @@ fn write_files(pod: &Pod, plan: &Plan) -> Result<()> {
     }
     let made = |path: &str| stage1.ensure(path, sandbox::tree::Make::Directory).map(drop);
     ["rkt/status", "rkt/env"].into_iter().try_for_each(made)?;
+    if let Some(ids) = plan.namespaces.users {
+        users::give_files(&stage1, plan, ids)?;
+    }
     let link = pod.directory.join("flavor");
     match std::os::unix::fs::symlink("native", &link) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {

@@ -71,6 +71,15 @@ pub fn open_proc(pid: i32, name: &str) -> Result<OwnedFd> {
     rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).context(|| format!("open {path}"))
 }
 
+/// The user namespace of a process when it is another than ours.
+pub fn other_users(pid: i32) -> Result<Option<OwnedFd>> {
+    let theirs = open_proc(pid, "ns/user")?;
+    let inode =
+        |stat: rustix::io::Result<rustix::fs::Stat>| stat.context(|| "stat a user namespace").map(|stat| stat.st_ino);
+    let own = inode(rustix::fs::stat("/proc/self/ns/user"))?;
+    Ok(if inode(rustix::fs::fstat(&theirs))? == own { None } else { Some(theirs) })
+}
+
 /// Waits until a process has ended, at most so long; true when it has.
 pub fn wait_ended(pidfd: impl AsFd, patience: std::time::Duration) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -2,7 +2,8 @@
 
 use super::names::{FALLBACK, STAGE0_HOSTS, STAGE0_RESOLV};
 use crate::abi::options::{FileMode, RunOptions};
-use sandbox::plan::{Allow, Mount, Propagation, Source};
+use sandbox::idmap::IdMap;
+use sandbox::plan::{Allow, Mount, Namespaces, Network, Propagation, Share, Source};
 use sandbox::tree::Root;
 use std::path::Path;
 
@@ -31,6 +32,7 @@ fn mount(target: &str, source: Source) -> Mount {
         read_only: false,
         recursive: false,
         make_target: true,
+        id_mapped: false,
         propagation: Propagation::Private,
     }
 }
@@ -39,17 +41,21 @@ fn filesystem(target: &str, kind: &'static str, options: &[(&'static str, &'stat
     mount(target, Source::Filesystem { kind, options: options.to_vec(), allow })
 }
 
-/// What pid 1 sees, and what apps get copies of.
-pub fn pod_mounts(unprotected: bool, tun: bool) -> Vec<Mount> {
+/// What pid 1 sees, and what apps get copies of. `ids` are those of the pod, when it has not all there are: then the kernel allows
+/// less.
+pub fn pod_mounts(unprotected: bool, tun: bool, namespaces: &Namespaces, ids: Option<IdMap>) -> Vec<Mount> {
     let mut mounts = vec![
         filesystem("/proc", "proc", &[], Allow::Data),
-        Mount { read_only: !unprotected, ..filesystem("/sys", "sysfs", &[], Allow::Data) },
-        mount("/dev", Source::Devices { tun }),
-        filesystem("/dev/pts", "devpts", &[("gid", "5"), ("mode", "0620"), ("ptmxmode", "0666")], Allow::Devices),
+        Mount { read_only: !unprotected, ..system(namespaces, ids) },
+        mount("/dev", Source::Devices { tun, bound: ids.is_some() }),
+        filesystem("/dev/pts", "devpts", terminals(ids), Allow::Devices),
         filesystem("/dev/shm", "tmpfs", &[("mode", "01777")], Allow::Executables),
-        filesystem("/dev/mqueue", "mqueue", &[], Allow::Data),
         filesystem(SERVICES, "tmpfs", &[("mode", "0711"), ("size", "64k")], Allow::Data),
     ];
+    // The queues of another user namespace cannot be mounted.
+    if ids.is_none() || namespaces.ipc == Share::Private {
+        mounts.push(filesystem("/dev/mqueue", "mqueue", &[], Allow::Data));
+    }
     if unprotected {
         return mounts;
     }
@@ -84,10 +90,27 @@ pub fn service_mounts(services: &str, notifies: bool) -> Vec<Mount> {
     mounts
 }
 
+/// /sys shows the network namespace, and can be mounted only by whom that belongs to.
+fn system(namespaces: &Namespaces, ids: Option<IdMap>) -> Mount {
+    if ids.is_some() && namespaces.network == Network::Host {
+        return Mount { recursive: true, ..mount("/sys", Source::Host("/sys".into())) };
+    }
+    filesystem("/sys", "sysfs", &[], Allow::Data)
+}
+
+/// Terminals belong to the group `tty`, if there is such an id.
+fn terminals(ids: Option<IdMap>) -> &'static [(&'static str, &'static str)] {
+    const TTY: u32 = 5;
+    match ids.map_or(Some(TTY), |ids| ids.outside(TTY)) {
+        Some(_) => &[("gid", "5"), ("mode", "0620"), ("ptmxmode", "0666")],
+        None => &[("mode", "0620"), ("ptmxmode", "0666")],
+    }
+}
+
 /// What every app has, before its volumes.
-pub fn base_mounts(app: &Root, options: &RunOptions, stage1: &Root, tun: bool) -> Vec<Mount> {
+pub fn base_mounts(app: &Root, options: &RunOptions, stage1: &Root, tun: bool, ids: Option<IdMap>) -> Vec<Mount> {
     let copy = |path: &str| Mount { recursive: true, ..mount(path, Source::Stage1(path.to_owned())) };
-    let mut mounts = vec![copy("/proc"), copy("/sys"), mount("/dev", Source::Devices { tun })];
+    let mut mounts = vec![copy("/proc"), copy("/sys"), mount("/dev", Source::Devices { tun, bound: ids.is_some() })];
     mounts.extend(["/dev/pts", "/dev/shm", "/dev/mqueue"].map(copy));
     // The first terminal of the pod is its console.
     mounts.push(mount("/dev/console", Source::Stage1("/dev/pts/0".to_owned())));

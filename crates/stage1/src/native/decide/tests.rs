@@ -28,6 +28,7 @@ fn facts(kind: &str) -> Facts {
     Facts {
         hierarchies,
         tun: kind == "v1",
+        ids: None,
         terminal: kind == "none",
         term: "xterm-256color".to_owned(),
         sockets: Vec::new(),

@@ -22,7 +22,8 @@ pub fn make(plan: &mut Plan, outside: Outside, cgroups: &Entry) -> Result<(Root,
     mounts::make_masks(&stage1)?;
     // In a user namespace the kernel allows a new /proc and /sys only as long as the host's can be seen.
     for mount in &plan.mounts {
-        mounts::perform(&stage1, &stage1, mount, None)?;
+        let taken = mounts::take_host_source(mount, None)?;
+        mounts::perform(&stage1, &stage1, mount, taken)?;
     }
     mounts::enter_root(&stage1)?;
     let _ = std::fs::remove_file("/rkt/supervisor-status");
