@@ -225,3 +225,27 @@ test('a pod of forty apps has room for all of their descriptors', async () => {
   assert.equal((await host.ok(['enter', '--app=app-39', pod.uuid, '/bin/echo', 'inside'])).trim(), 'inside')
   await pod.stop()
 })
+
+test('the cgroup of a pod is below that of its caller, as a unit of systemd wants it, and the pod directory says where', async () => {
+  await using host = await aHost()
+  const pod = await host.pod(['--net=none', await program('services'), '--exec=/bin/sleep', '--', '1000'])
+  const scope = `machine-rkt\\x2d${pod.uuid.replaceAll('-', '\\x2d')}.scope`
+  const cgroupsOf = (pid: number | 'self') =>
+    Object.fromEntries(
+      readFileSync(`/proc/${pid}/cgroup`, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => [line.split(':').slice(0, 2).join(':'), line.split(':').slice(2).join(':')]),
+    )
+  const [own, caller] = [cgroupsOf(await pod.initPid()), cgroupsOf('self')]
+  const below = Object.keys(own).filter((name) => own[name]?.startsWith(`${caller[name]?.replace(/\/$/, '')}/${scope}`))
+
+  assert.ok(below.length > 0, JSON.stringify({caller, own}))
+  const subcgroup = readFileSync(join(pod.dir, 'subcgroup'), 'utf8')
+  assert.ok(
+    below.some((name) => own[name]?.startsWith(subcgroup)),
+    `${subcgroup} ${JSON.stringify(own)}`,
+  )
+  assert.equal(readFileSync(join(pod.dir, 'pid'), 'utf8').trim(), String(await pod.initPid()))
+  await pod.stop()
+})
