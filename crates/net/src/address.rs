@@ -82,6 +82,14 @@ pub fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
+/// The address that 4 or 16 bytes are.
+pub fn from_octets(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return Some(IpAddr::V4(Ipv4Addr::from(four)));
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(|sixteen| IpAddr::V6(Ipv6Addr::from(sixteen)))
+}
+
 impl FromStr for Prefix {
     type Err = String;
 

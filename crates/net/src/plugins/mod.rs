@@ -1,8 +1,10 @@
 //! The plugins that rkt ships, by the names of the CNI reference plugins.
 
+mod bridge;
 mod common;
 pub mod host_local;
 mod loopback;
+mod portmap;
 mod ptp;
 
 use crate::cni::{Answer, Call, CniError, VERSIONS, Verb, at_least, code};
@@ -13,6 +15,9 @@ pub type Outcome = Result<Option<Answer>, CniError>;
 /// The keys of `CNI_ARGS` that any of the plugins knows. One that is of use to another plugin of the chain is no mistake.
 const ARGS: &[&str] = &["IP", "MAC", "GATEWAY"];
 
+/// Versions that have `prevResult`.
+const CHAINED: &[&str] = &["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+
 struct Plugin {
     name: &'static str,
     versions: &'static [&'static str],
@@ -20,8 +25,10 @@ struct Plugin {
 }
 
 const PLUGINS: &[Plugin] = &[
+    Plugin { name: "bridge", versions: &VERSIONS, call: bridge::call },
     Plugin { name: "host-local", versions: &VERSIONS, call: host_local::call },
     Plugin { name: "loopback", versions: &VERSIONS, call: loopback::call },
+    Plugin { name: "portmap", versions: CHAINED, call: portmap::call },
     Plugin { name: "ptp", versions: &VERSIONS, call: ptp::call },
 ];
 

@@ -87,7 +87,7 @@ fn del(call: &Call) -> Result<(), CniError> {
 
 fn check(call: &Call) -> Result<(), CniError> {
     ipam::forward(call, Verb::Check)?;
-    let answer = call.prev_result()?.ok_or_else(|| CniError::configuration("required prevResult is missing"))?;
+    let answer = common::required_prev_result(call)?;
     Pod::open(call)?.check(call, &answer)?;
     let addresses = common::prefixes(&answer);
     if call.conf().flag("ipMasq")? && !Rules::open()?.has_masquerade(&Tag::of(call), &addresses)? {

@@ -59,7 +59,7 @@ impl Rules {
 
     /// Undoes [`Rules::masquerade`]; what is gone is undone.
     pub fn remove_masquerade(&mut self, tag: &Tag) -> Result<()> {
-        self.remove(&[Map::From], &|entry| entry.comment.as_deref() == Some(tag.text()))
+        self.remove(&[Map::From], &|entry| entry.comment.as_deref() == Some(tag.text())).map(drop)
     }
 
     /// Undoes it for every attachment of a network that is not valid any more.
@@ -67,6 +67,7 @@ impl Rules {
         self.remove(&[Map::From], &|entry| {
             entry.comment.as_deref().is_some_and(|comment| Tag::is_stale(comment, network, valid))
         })
+        .map(drop)
     }
 
     /// Whether every address is masqueraded for this attachment.

@@ -147,11 +147,10 @@ impl Rules {
         self.nft.elements(FAMILY, TABLE, map.name(v6))
     }
 
-    /// Removes the elements that `gone` picks out of some maps, with the chains that they lead to.
-    fn remove(&mut self, maps: &[Map], gone: &dyn Fn(&ElementEntry) -> bool) -> Result<()> {
+    /// Removes the elements that `gone` picks out of some maps, with the chains that they lead to; answers the elements.
+    fn remove(&mut self, maps: &[Map], gone: &dyn Fn(&ElementEntry) -> bool) -> Result<Vec<ElementEntry>> {
         for _ in 0..TRIES {
-            let mut batch = Batch::new();
-            let mut chains: Vec<String> = Vec::new();
+            let (mut batch, mut removed) = (Batch::new(), Vec::new());
             for map in maps {
                 for v6 in [false, true] {
                     let elements: Vec<ElementEntry> =
@@ -161,17 +160,18 @@ impl Rules {
                         .map(|entry| Element { key: entry.key.clone(), value: None, comment: String::new() })
                         .collect();
                     batch.remove_elements(FAMILY, TABLE, map.name(v6), &keys);
-                    chains.extend(elements.into_iter().filter_map(|entry| entry.chain));
+                    removed.extend(elements);
                 }
             }
+            let mut chains: Vec<&String> = removed.iter().filter_map(|entry| entry.chain.as_ref()).collect();
             chains.sort();
             chains.dedup();
-            for name in &chains {
+            for name in chains {
                 batch.flush_chain(chain(name));
                 batch.remove_chain(chain(name));
             }
             match self.nft.try_commit(batch, None)? {
-                None => return self.remove_table_if_empty(),
+                None => return self.remove_table_if_empty().map(|()| removed),
                 // Somebody else removes the same: look again what is left.
                 Some(refusal) if refusal.errno == libc::ENOENT => {}
                 Some(refusal) => return Err(refusal.into_failure("remove rules".to_owned())),

@@ -2,8 +2,8 @@
 
 use super::{FAMILY, Map, Rules, TABLE, Tag, chain};
 use crate::Prefix;
-use crate::address::octets;
-use crate::nft::{Batch, Element, Value, Verdict, load};
+use crate::address::{from_octets, octets};
+use crate::nft::{Batch, Element, ElementEntry, Value, Verdict, load};
 use sandbox::Result;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -53,6 +53,20 @@ impl Forward {
         value.extend(self.pod_port.to_be_bytes());
         value.extend([0, 0]);
         value
+    }
+
+    /// The forward that an element of either map says.
+    fn of(entry: &ElementEntry) -> Option<Self> {
+        let port = |bytes: &[u8]| Some(u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]));
+        let (pod_ip, pod_port) = entry.value.split_at_checked(entry.value.len().checked_sub(4)?)?;
+        let (host_ip, rest) = entry.key.split_at_checked(entry.key.len().checked_sub(8)?)?;
+        Some(Self {
+            protocol: rest[0],
+            host_ip: from_octets(host_ip),
+            host_port: port(&rest[4..])?,
+            pod_ip: from_octets(pod_ip)?,
+            pod_port: port(pod_port)?,
+        })
     }
 
     fn element(&self, tag: &Tag) -> Element {
@@ -128,9 +142,11 @@ impl Rules {
         Ok(None)
     }
 
-    /// Undoes [`Rules::forward`]; what is gone is undone.
-    pub fn remove_forwards(&mut self, tag: &Tag) -> Result<()> {
-        self.remove(&[Map::Ports, Map::PortsAt, Map::To], &|entry| entry.comment.as_deref() == Some(tag.text()))
+    /// Undoes [`Rules::forward`], and answers what was forwarded; what is gone is undone.
+    pub fn remove_forwards(&mut self, tag: &Tag) -> Result<Vec<Forward>> {
+        let maps = [Map::Ports, Map::PortsAt, Map::To];
+        let removed = self.remove(&maps, &|entry| entry.comment.as_deref() == Some(tag.text()))?;
+        Ok(removed.iter().filter_map(Forward::of).collect())
     }
 
     /// Undoes it for every attachment of a network that is not valid any more.
@@ -138,6 +154,7 @@ impl Rules {
         self.remove(&[Map::Ports, Map::PortsAt, Map::To], &|entry| {
             entry.comment.as_deref().is_some_and(|comment| Tag::is_stale(comment, network, valid))
         })
+        .map(drop)
     }
 
     /// The first of the ports that does not lead into the pod.

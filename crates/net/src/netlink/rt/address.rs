@@ -2,10 +2,9 @@
 
 use super::Rtnl;
 use crate::Prefix;
-use crate::address::octets;
+use crate::address::{from_octets, octets};
 use crate::netlink::{Message, flag, number};
 use sandbox::Result;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const NEWADDR: u16 = 20;
 const DELADDR: u16 = 21;
@@ -90,20 +89,12 @@ impl Rtnl {
         let addresses = replies.iter().filter_map(|reply| {
             let attributes = reply.attributes(HEADER);
             let bytes = attributes.get(LOCAL).or(attributes.get(ADDRESS))?;
-            let prefix = Prefix { address: address(bytes)?, length: reply.payload[1] };
+            let prefix = Prefix { address: from_octets(bytes)?, length: reply.payload[1] };
             let flags = attributes.get(FLAGS).map_or(u32::from(reply.payload[2]), number);
             Some(Address { link: reply.u32_at(4), prefix, scope: reply.payload[3], flags })
         });
         Ok(addresses.filter(|address| address.link == link).collect())
     }
-}
-
-/// The address that 4 or 16 bytes are.
-pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
-        return Some(IpAddr::V4(Ipv4Addr::from(four)));
-    }
-    <[u8; 16]>::try_from(bytes).ok().map(|sixteen| IpAddr::V6(Ipv6Addr::from(sixteen)))
 }
 
 /// AF_INET or AF_INET6.

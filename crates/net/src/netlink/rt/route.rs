@@ -1,9 +1,9 @@
 //! Routes.
 
 use super::Rtnl;
-use super::address::{address, family};
+use super::address::family;
 use crate::Prefix;
-use crate::address::octets;
+use crate::address::{from_octets, octets};
 use crate::netlink::{Message, flag};
 use sandbox::Result;
 use std::net::IpAddr;
@@ -177,13 +177,13 @@ impl Rtnl {
 fn entry(reply: &crate::netlink::Reply, v6: bool) -> Option<RouteEntry> {
     let attributes = reply.attributes(HEADER);
     let dst = match attributes.get(DST) {
-        Some(bytes) => Prefix { address: address(bytes)?, length: reply.payload[1] },
+        Some(bytes) => Prefix { address: from_octets(bytes)?, length: reply.payload[1] },
         None => Prefix::any(v6),
     };
     Some(RouteEntry {
         dst,
         link: attributes.u32(OIF),
-        gateway: attributes.get(GATEWAY).and_then(address),
+        gateway: attributes.get(GATEWAY).and_then(from_octets),
         table: attributes.u32(TABLE).unwrap_or(u32::from(reply.payload[4])),
         priority: attributes.u32(PRIORITY).unwrap_or(0),
     })

@@ -4,7 +4,6 @@ use crate::cni::{Answer, Call, CniError, Verb, at_least, exec};
 use crate::plugins;
 
 /// Whether the configuration has addresses managed.
-#[allow(dead_code, reason = "bridge")]
 pub fn is_wanted(call: &Call) -> Result<bool, CniError> {
     Ok(kind(call)?.is_some())
 }

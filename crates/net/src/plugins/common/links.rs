@@ -80,7 +80,6 @@ pub fn random_name(prefix: &str) -> Result<String> {
 
 /// The hardware address that a call asks for: `CNI_ARGS` `MAC`, over it `args.cni.mac`, over it `runtimeConfig.mac`; else `mac` of
 /// the configuration.
-#[allow(dead_code, reason = "bridge")]
 pub fn requested_mac(call: &Call) -> std::result::Result<Option<[u8; 6]>, CniError> {
     let args = Args::parse(&call.args, crate::plugins::ARGS)?;
     let conf = call.conf();
@@ -99,7 +98,6 @@ pub fn requested_mac(call: &Call) -> std::result::Result<Option<[u8; 6]>, CniErr
 }
 
 /// Six bytes of `aa:bb:cc:dd:ee:ff`.
-#[allow(dead_code, reason = "bridge")]
 pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
     let bytes: Option<Vec<u8>> = text
         .split([':', '-'])

@@ -52,6 +52,11 @@ pub fn collect_rules(call: &Call) -> Result<(), CniError> {
     Ok(masquerade?)
 }
 
+/// The result of the plugin before in the chain, which there must be.
+pub fn required_prev_result(call: &Call) -> Result<Answer, CniError> {
+    call.prev_result()?.ok_or_else(|| CniError::configuration("required prevResult is missing"))
+}
+
 /// The addresses of a result.
 pub fn prefixes(answer: &Answer) -> Vec<Prefix> {
     answer.ips.iter().map(|ip| ip.address).collect()
