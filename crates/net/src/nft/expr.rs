@@ -154,10 +154,11 @@ impl<'a> Expr<'a> {
         self.payload(of, FIRST).compare(EQUAL, &port.to_be_bytes())
     }
 
-    /// Only packets of connections in one of these states: 1 invalid, 2 established, 4 related, 8 new.
-    pub fn connection_state(&mut self, states: u32) -> &mut Self {
+    /// Only packets of connections that were answered, or that belong to such a one.
+    pub fn answers(&mut self) -> &mut Self {
         const STATE: u32 = 0;
-        self.connection(STATE, states)
+        const ESTABLISHED_OR_RELATED: u32 = 2 | 4;
+        self.connection(STATE, ESTABLISHED_OR_RELATED)
     }
 
     /// Only packets of connections whose destination was translated.
@@ -172,6 +173,22 @@ impl<'a> Expr<'a> {
             data.be32(2, key).be32(1, FIRST);
         });
         self.masked(&mask.to_ne_bytes()).compare(UNEQUAL, &[0; 4])
+    }
+
+    /// Only packets that [`Expr::answers`] or [`Expr::destination_was_translated`] lets pass, as `iptables` says it:
+    /// `-m conntrack --ctstate RELATED,ESTABLISHED,DNAT`.
+    pub fn iptables_answers_or_translated(&mut self) -> &mut Self {
+        // struct xt_conntrack_mtinfo3 (linux/netfilter/xt_conntrack.h), padded to eight bytes
+        const SIZE: usize = 168;
+        const MATCH_FLAGS: usize = 146;
+        const STATE_MASK: usize = 150;
+        const REVISION: u32 = 3;
+        let mut info = [0; SIZE];
+        info[MATCH_FLAGS..MATCH_FLAGS + 2].copy_from_slice(&1u16.to_ne_bytes());
+        info[STATE_MASK..STATE_MASK + 2].copy_from_slice(&0x86u16.to_ne_bytes());
+        self.add("match", |data| {
+            data.text(1, "conntrack").be32(2, REVISION).attr(3, &info);
+        })
     }
 
     /// Only packets to an address of this host.
