@@ -69,7 +69,7 @@ async function rustTests(): Promise<Count> {
 
 /** Files with the same claim on the machine run together: functional tests in `alone/` one after the other, the others side by side. */
 async function nodeTests(part: 'functional' | 'unit'): Promise<Count | undefined> {
-  const isFunctional = (file: string): boolean => file.startsWith('test/functional/')
+  const isFunctional = (file: string): boolean => /^test\/(?:conformance|functional)\//.test(file)
   const everything = globSync(['src/**/*.test.ts', 'plugins/*/{src,test}/**/*.test.ts', 'scripts/**/*.test.ts', 'test/**/*.test.ts'], {
     cwd: checkout,
   })
