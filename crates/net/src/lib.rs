@@ -13,6 +13,7 @@ pub mod ns;
 pub mod plugins;
 pub mod program;
 pub mod rules;
+pub mod runtime;
 mod sys;
 
 pub use address::Prefix;

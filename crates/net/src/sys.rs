@@ -17,3 +17,15 @@ pub fn explain_refusals(netlink: BorrowedFd<'_>) -> io::Result<()> {
     set_option(netlink, libc::SOL_NETLINK, libc::NETLINK_CAP_ACK, &on)?;
     set_option(netlink, libc::SOL_NETLINK, libc::NETLINK_GET_STRICT_CHK, &on)
 }
+
+/// Has the kernel end the process that `command` starts when this thread ends (PR_SET_PDEATHSIG).
+pub fn end_with_us(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the closure runs between fork and exec and makes one system call, which takes no pointer.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+}

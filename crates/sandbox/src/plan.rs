@@ -4,6 +4,7 @@
 use crate::idmap::IdMap;
 use crate::seccomp::SystemCalls;
 use serde::Serialize;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The whole of a pod.
@@ -16,6 +17,10 @@ pub struct Plan {
     pub hostname: String,
     /// Which namespaces are the pod's own.
     pub namespaces: Namespaces,
+    /// The networks that the pod is attached to, in order.
+    pub networks: Vec<NetworkAttachment>,
+    /// The pod's ports that the host offers.
+    pub ports: Vec<Port>,
     /// Cgroup directories and what is written there.
     pub cgroups: Cgroups,
     /// Files written below the root of stage1 before anything is mounted.
@@ -28,6 +33,8 @@ pub struct Plan {
     pub apps: Vec<App>,
     /// How the pod ends.
     pub lifecycle: Lifecycle,
+    /// What is told of networks, shown before anything starts.
+    pub notes: Vec<String>,
     /// Shown before anything starts.
     pub warnings: Vec<String>,
 }
@@ -61,8 +68,40 @@ pub enum Share {
 pub enum Network {
     /// The caller's.
     Host,
-    /// Its own, with the loopback interface only.
-    Loopback,
+    /// Its own, attached to the networks of the plan.
+    Contained,
+}
+
+/// A network of the pod.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NetworkAttachment {
+    /// The network's name.
+    pub name: String,
+    /// The base name of the file that configures it.
+    pub file: String,
+    /// The interface in the pod.
+    pub interface: String,
+    /// `CNI_ARGS`.
+    pub arguments: String,
+    /// The configuration.
+    pub text: String,
+}
+
+/// A port of the pod, or a range of them.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Port {
+    /// `tcp`, `udp` or `sctp`.
+    pub protocol: String,
+    /// The address of the host that offers it; the unspecified one is all.
+    pub host_ip: IpAddr,
+    /// The first port of the host.
+    pub host_port: u16,
+    /// The first port of the pod.
+    pub pod_port: u16,
+    /// How many.
+    pub count: u16,
 }
 
 /// The pod's place in each cgroup hierarchy.

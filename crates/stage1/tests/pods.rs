@@ -77,14 +77,14 @@ fn what_is_wrong_with_a_pod_is_said_before_anything_starts() {
     let cases: [(&[&str], App, &str); 6] = [
         (&["--net=foo"], App::sh("app", ""), "stage1: failed to setup network: networks not found: foo"),
         (&["--frob"], App::sh("app", ""), "stage1: unknown option --frob"),
-        (&["--ipc=odd"], App::sh("app", ""), "stage1: unknown value for --ipc parameter: odd"),
+        (&["--net=none", "--ipc=odd"], App::sh("app", ""), "stage1: unknown value for --ipc parameter: odd"),
         (
-            &[],
+            &["--net=none"],
             App { user: "ghost", ..App::sh("app", "") },
             "stage1: cannot initialize immutable environment: app \"app\": \"ghost\" user not found",
         ),
         (
-            &[],
+            &["--net=none"],
             App {
                 mounts: r#"[{"volume":"v","path":"/v","appVolume":{"name":"v","kind":"host","source":"/no/such"}}]"#,
                 ..App::sh("app", "")
@@ -92,7 +92,7 @@ fn what_is_wrong_with_a_pod_is_said_before_anything_starts() {
             "stage1: app \"app\": volume \"v\": stat /no/such: no such file or directory",
         ),
         (
-            &[],
+            &["--net=none"],
             App {
                 isolators: r#"[{"name":"os/linux/capabilities-retain-set","value":{"set":["CAP_BOGUS"]}}]"#,
                 ..App::sh("app", "")
@@ -130,7 +130,7 @@ fn an_app_sees_what_the_contract_promises() {
         ls /proc/1/root 2>/dev/null || echo no-root-of-pid-1";
     let pod = Pod::new(&[App::sh("app", script)]);
 
-    let seen = pod.run(&[]).app_lines("app");
+    let seen = pod.run(&["--net=none"]).app_lines("app");
 
     let expected = [
         format!(

@@ -25,6 +25,10 @@ pub struct PodManifest {
 pub struct ExposedPort {
     pub name: String,
     pub host_port: u16,
+    #[serde(default, deserialize_with = "nullable", rename = "hostIP")]
+    pub host_ip: String,
+    /// Of a pod whose apps are not known yet.
+    pub pod_port: Option<Port>,
 }
 
 /// One app of a pod.
@@ -85,13 +89,15 @@ pub struct App {
     pub isolators: Vec<Isolator>,
 }
 
-/// A port that an app listens on.
+/// A port that an app listens on, or a range of them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Port {
     pub name: String,
     pub protocol: String,
     pub port: u16,
+    #[serde(default, deserialize_with = "nullable")]
+    pub count: u32,
     #[serde(default, deserialize_with = "nullable")]
     pub socket_activated: bool,
 }

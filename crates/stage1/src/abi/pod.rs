@@ -47,14 +47,14 @@ impl Pod {
 
     /// Loads the pod of `directory` with the manifests of its images (stage1-abi §3.2).
     pub fn load(directory: &Path) -> Result<Self> {
-        let manifest = load_manifest(directory)?;
+        let mut manifest = load_manifest(directory)?;
         let mut names = HashSet::new();
         if let Some(double) = manifest.volumes.iter().find(|volume| !names.insert(volume.name.as_str())) {
             return Err(Failure::new(format!("duplicate volume name \"{}\"", double.name)));
         }
         let stage1 = Root::open_at(directory.join("stage1/rootfs"))?;
         let mut apps: Vec<PodApp> = Vec::with_capacity(manifest.apps.len());
-        for mut runtime in manifest.apps {
+        for mut runtime in std::mem::take(&mut manifest.apps) {
             check_app_name(&runtime.name)?;
             if apps.iter().any(|known| known.name() == runtime.name) {
                 return Err(Failure::new(format!("got multiple definitions for app: {}", runtime.name)));
@@ -71,7 +71,8 @@ impl Pod {
         if apps.is_empty() {
             return Err(Failure::new("pod contains zero apps"));
         }
-        Ok(Self { directory: directory.to_owned(), apps, volumes: manifest.volumes, ports: manifest.ports })
+        let PodManifest { volumes, ports, .. } = manifest;
+        Ok(Self { directory: directory.to_owned(), apps, volumes, ports })
     }
 }
 

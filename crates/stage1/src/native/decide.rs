@@ -3,9 +3,10 @@
 mod identity;
 mod limits;
 mod names;
+mod networks;
 mod places;
 mod sockets;
-mod surroundings;
+pub mod surroundings;
 
 use crate::abi::environment;
 use crate::abi::isolators::{self, Waived};
@@ -56,11 +57,9 @@ impl Facts {
 pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     refuse_what_is_missing(pod, options)?;
     let mut warnings = Vec::new();
-    let namespaces = Namespaces {
-        ipc: ipc(&options.ipc)?,
-        network: network(&options.networks, &mut warnings)?,
-        users: users(&options.private_users)?,
-    };
+    let networks = networks::decide(pod, options, &facts.sockets)?;
+    let namespaces =
+        Namespaces { ipc: ipc(&options.ipc)?, network: networks.network, users: users(&options.private_users)? };
     if namespaces.users.is_some() && facts.ids.is_some() {
         return Err(Failure::new(
             "--private-users: this process is in a user namespace already, which has no range to give away",
@@ -96,11 +95,14 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
         hostname,
         mounts: surroundings::pod_mounts(options.disable_paths, facts.tun, &namespaces, ids),
         namespaces,
+        networks: networks.attachments,
+        ports: networks.ports,
         cgroups,
         files,
         volumes: empty,
         apps,
         lifecycle: Lifecycle { grace_seconds: 10 },
+        notes: networks.notes,
         warnings,
     })
 }
@@ -128,23 +130,6 @@ fn users(text: &str) -> Result<Option<IdMap>> {
         return Ok(None);
     }
     IdMap::parse(text).map_err(|failure| failure.of("--private-users"))
-}
-
-fn network(names: &[String], warnings: &mut Vec<String>) -> Result<Network> {
-    // Arguments of a network stand behind a colon.
-    let names: Vec<&str> = names.iter().map(|name| name.split(':').next().unwrap_or_default()).collect();
-    if names.contains(&"host") {
-        return Ok(Network::Host);
-    }
-    let unknown: Vec<&str> =
-        names.iter().copied().filter(|name| !["none", "default", "default-restricted"].contains(name)).collect();
-    if !unknown.is_empty() {
-        return Err(Failure::new(format!("failed to setup network: networks not found: {}", unknown.join(", "))));
-    }
-    if !names.contains(&"none") {
-        warnings.push("contained networks are not available yet, using --net=none".to_owned());
-    }
-    Ok(Network::Loopback)
 }
 
 fn file(path: &str, content: String, mode: u32) -> File {

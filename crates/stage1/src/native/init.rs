@@ -12,6 +12,7 @@ mod token;
 
 use super::console::Console;
 use super::lines::Lines;
+use super::network::Additions;
 use super::outside::Outside;
 use super::users;
 use end::{pod_status, recorded_status};
@@ -32,7 +33,7 @@ use token::Token;
 
 /// Words between pid 1 and the process outside.
 pub mod word {
-    /// Outside: the user namespace of the pod has its ids.
+    /// Outside: the user namespace of the pod has its ids, and its network is there; with what is known of that only now.
     pub const MAPPED: u8 = b'm';
     /// Outside: the pod is recorded, the apps may start.
     pub const GO: u8 = b'g';
@@ -72,15 +73,20 @@ pub fn main(setup: Setup<'_>) -> i32 {
     sys::set_name(c"rkt-pod");
     // Pid 1 holds descriptors of the host; apps with the same user must not reach them through /proc.
     sys::set_dumpable(false);
-    let ready = if setup.plan.namespaces.users.is_some() {
-        users::become_root(&setup.channel, setup.plan.namespaces.ipc)
-    } else {
-        Ok(())
-    };
-    match ready.and_then(|()| Init::prepare(setup)).and_then(Init::run) {
+    match become_root(setup).and_then(Init::prepare).and_then(Init::run) {
         Ok(status) => status,
         Err(failure) => crate::report("stage1", &failure),
     }
+}
+
+/// In a pod with a user namespace, becomes its root, and learns what came to be known meanwhile.
+fn become_root(mut setup: Setup<'_>) -> Result<Setup<'_>> {
+    if setup.plan.namespaces.users.is_some()
+        && let Some(network) = users::become_root(&setup.channel, setup.plan.namespaces.ipc)?
+    {
+        Additions::read(network)?.apply(setup.plan, Some(&mut setup.outside));
+    }
+    Ok(setup)
 }
 
 struct Init<'a> {

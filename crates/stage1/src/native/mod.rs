@@ -12,6 +12,7 @@ mod gc;
 mod init;
 mod journal;
 mod lines;
+mod network;
 mod notify;
 mod outer;
 mod outside;

@@ -3,6 +3,7 @@
 use super::console::Console;
 use super::decide::{Facts, decide};
 use super::init::{self, PASSED_SIGNALS, STOP_SIGNALS, Setup, word};
+use super::network::{self, Networking};
 use super::outside::Outside;
 use super::{outer, state, users};
 use crate::abi::options::{FileMode, RunOptions};
@@ -11,10 +12,11 @@ use crate::abi::volumes;
 use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
-use sandbox::plan::{Cgroups, Network, Plan, Share};
+use sandbox::plan::{Cgroups, Plan, Share};
 use sandbox::sys::{self, Fork};
 use sandbox::tree::Root;
 use sandbox::{Context, Failure, Result, cgroup};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -66,10 +68,12 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
     let mut plan = decide(&pod, &options, &Facts::read())?;
     pod::write_file(&directory, "runtime-config", runtime_config(&options).as_bytes(), 0o644)?;
     pod::write_file(&directory, "plan.json", encode(&plan)?.as_bytes(), 0o600)?;
+    for note in &plan.notes {
+        eprintln!("networking: {note}");
+    }
     for warning in &plan.warnings {
         eprintln!("stage1: warning: {warning}");
     }
-    write_files(&pod, &plan)?;
     volumes::create_empty(&pod, &plan.volumes, plan.namespaces.users)?;
     if let Err(failure) = make_cgroups(&directory, &plan) {
         // Without its cgroups a pod still runs; a limit that somebody asked for is not silently left out.
@@ -82,12 +86,16 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
         remove_cgroups(&directory, &plan);
         plan.cgroups.hierarchies.clear();
     }
-    let ended = perform(&directory, &mut plan, inherited);
+    let ended = network::set_up(&directory, &mut plan, &options).and_then(|mut network| {
+        let ended = write_files(&pod, &plan).and_then(|()| perform(&directory, &mut plan, &mut network, inherited));
+        network.end();
+        ended
+    });
     remove_cgroups(&directory, &plan);
     ended
 }
 
-fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<outer::End> {
+fn perform(directory: &Path, plan: &mut Plan, network: &mut Networking, inherited: &Inherited) -> Result<outer::End> {
     let console = Console::over(rustix::stdio::stdout()).context(|| "open the console")?;
     let handled = [&[libc::SIGCHLD, libc::SIGWINCH, libc::SIGTSTP][..], &STOP_SIGNALS, &PASSED_SIGNALS].concat();
     sys::SignalSet::of(&handled).block();
@@ -100,17 +108,15 @@ fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<o
     if plan.namespaces.ipc == Share::Private && ids.is_none() {
         flags |= libc::CLONE_NEWIPC;
     }
-    if plan.namespaces.network == Network::Loopback {
-        flags |= libc::CLONE_NEWNET;
-    }
     if let Some(ids) = ids {
-        flags |= libc::CLONE_NEWUSER;
+        flags |= libc::CLONE_NEWUSER | network.clone_flags();
         users::give_cgroups(&plan.cgroups, ids)?;
     }
     inherited.raise_descriptor_limit();
     let outside = Outside::take(plan, directory)?;
     let places = plan.cgroups.hierarchies.iter();
     let cgroups = Entry::open(places.map(|place| (place.supervisor.as_path(), place.unified)))?;
+    let inside = network.enter()?;
     let child = match sys::fork_into(flags as u64, cgroups.birthplace()).context(|| "make the pod's namespaces")? {
         Fork::Child => {
             // A parent that ended before this line is noticed by its closed channel.
@@ -120,16 +126,20 @@ fn perform(directory: &Path, plan: &mut Plan, inherited: &Inherited) -> Result<o
         }
         Fork::Parent(child) => child,
     };
-    drop((theirs, console, cgroups, outside));
-    let tell = |word: u8| match ours.send(word, None) {
+    drop((inside, theirs, console, cgroups, outside));
+    let tell = |word: u8, more: Option<BorrowedFd<'_>>| match ours.send(word, more) {
         // Pid 1 has failed already, and has said why.
         Err(error) if error.raw_os_error() == Some(libc::EPIPE) => Ok(()),
         other => other.context(|| "start the pod"),
     };
     let begun = ids
-        .map_or(Ok(()), |ids| ids.apply(child.pid).and_then(|()| tell(word::MAPPED)))
+        .map_or(Ok(()), |ids| {
+            ids.apply(child.pid)?;
+            let additions = network.attach_born(child.pid, plan)?;
+            tell(word::MAPPED, additions.as_ref().map(AsFd::as_fd))
+        })
         .and_then(|()| pod::write_file(directory, state::PID, format!("{}\n", child.pid).as_bytes(), 0o644))
-        .and_then(|()| tell(word::GO));
+        .and_then(|()| tell(word::GO, None));
     if let Err(failure) = begun {
         let _ = sys::kill(child.pid, libc::SIGKILL);
         let _ = sys::wait_for(child.pid);

@@ -8,13 +8,15 @@ use sandbox::plan::{Cgroups, Plan, Share};
 use sandbox::tree::Root;
 use sandbox::users::set_groups;
 use sandbox::{Context, Failure, Result, sys};
+use std::os::fd::OwnedFd;
 
-/// Waits for the ids of the user namespace that this process was born in, and becomes its root.
-pub fn become_root(channel: &Channel, ipc: Share) -> Result<()> {
-    match channel.receive().context(|| "wait for the ids of the pod")? {
-        Received::Word(word::MAPPED, _) => {}
+/// Waits for the ids of the user namespace that this process was born in, and becomes its root. Answers what came to be known of the
+/// pod's network meanwhile.
+pub fn become_root(channel: &Channel, ipc: Share) -> Result<Option<OwnedFd>> {
+    let network = match channel.receive().context(|| "wait for the ids of the pod")? {
+        Received::Word(word::MAPPED, network) => network,
         _ => return Err(Failure::new("the process outside of the pod is gone")),
-    }
+    };
     assume_root()?;
     // The kernel makes a process that changes its ids undumpable, and keeps its /proc files for the root of the namespace in which it
     // was executed: the host's. Those of the pod are kept out by the capabilities that they lack (ptrace(2), access mode checking).
@@ -23,7 +25,7 @@ pub fn become_root(channel: &Channel, ipc: Share) -> Result<()> {
     if ipc == Share::Private {
         sys::unshare(libc::CLONE_NEWIPC).context(|| "make a namespace for IPC")?;
     }
-    Ok(())
+    Ok(network)
 }
 
 /// Becomes root in the user namespace of this process.

@@ -66,6 +66,11 @@ pub fn pod_mounts(unprotected: bool, tun: bool, namespaces: &Namespaces, ids: Op
     mounts
 }
 
+/// A file of stage1's root in an app's.
+pub fn of_stage1(target: &str, path: &str) -> Mount {
+    mount(target, Source::Stage1(format!("/{path}")))
+}
+
 /// Below the root of stage1: the sockets by which the supervisor listens to apps.
 const SERVICES: &str = "/rkt/services";
 
@@ -114,7 +119,6 @@ pub fn base_mounts(app: &Root, options: &RunOptions, stage1: &Root, tun: bool, i
     mounts.extend(["/dev/pts", "/dev/shm", "/dev/mqueue"].map(copy));
     // The first terminal of the pod is its console.
     mounts.push(mount("/dev/console", Source::Stage1("/dev/pts/0".to_owned())));
-    let of_stage1 = |target: &str, path: &str| mount(target, Source::Stage1(format!("/{path}")));
     let of_host = |path: &str| Mount { read_only: true, ..mount(path, Source::Host(path.into())) };
     match options.resolv_conf {
         FileMode::Host if Path::new("/etc/resolv.conf").exists() => mounts.push(of_host("/etc/resolv.conf")),

@@ -44,6 +44,9 @@ fn make_pod(name: &str, manifest: &str) -> PathBuf {
     fs::write(stage1.join("etc/hosts-fallback"), "127.0.0.1 localhost\n").unwrap();
     fs::write(stage1.join("etc/rkt-hosts"), "10.0.0.1 given\n").unwrap();
     fs::write(stage1.join("etc/rkt-resolv.conf"), "nameserver 10.0.0.2\n").unwrap();
+    let networks = stage1.join("etc/rkt/net.d");
+    fs::create_dir_all(&networks).unwrap();
+    fs::write(networks.join("99-default.conf"), r#"{"name":"default","type":"ptp"}"#).unwrap();
     fs::write(base.join("pod"), manifest).unwrap();
     for app in pod_names(manifest) {
         let directory = stage1.join("opt/stage2").join(app);
@@ -102,15 +105,21 @@ fn a_hosts_file_gets_the_name_once() {
 }
 
 #[test]
-fn networks_are_refused_by_name_and_arguments_of_networks_are_not_part_of_it() {
+fn networks_are_refused_by_name_and_the_host_is_none() {
+    let manifest = r#"{"acKind":"PodManifest","acVersion":"0.8.11","apps":[{"name":"a","image":{"id":"sha512-1"},"app":{"exec":["/bin/tool"],"user":"0","group":"0"}}]}"#;
+    let base = make_pod("networks", manifest);
     let network = |list: &str| {
-        let mut warnings = Vec::new();
-        let names: Vec<String> = list.split(',').map(str::to_owned).collect();
-        network(&names, &mut warnings).map(|network| (network, warnings.len())).map_err(|failure| failure.to_string())
+        let words = [format!("--net={list}"), "--local-config=/nonexistent".to_owned(), UUID.to_owned()];
+        let options = RunOptions::parse(&words, true).unwrap();
+        networks::decide(&Pod::load(&base).unwrap(), &options, &[])
+            .map(|decided| (decided.network, decided.attachments.len(), decided.notes))
+            .map_err(|failure| failure.to_string())
     };
 
-    assert_eq!(network("host"), Ok((Network::Host, 0)));
-    assert_eq!(network("none"), Ok((Network::Loopback, 0)));
-    assert_eq!(network("default:IP=10.1.1.1"), Ok((Network::Loopback, 1)));
+    assert_eq!(network("host,default"), Ok((Network::Host, 0, vec![])));
+    let alone = vec!["networking namespace with loopback only".to_owned()];
+    assert_eq!(network("none"), Ok((Network::Contained, 0, alone)));
+    assert_eq!(network("default:IP=10.1.1.1"), Ok((Network::Contained, 1, vec![])));
     assert_eq!(network("a,default,b").unwrap_err(), "failed to setup network: networks not found: a, b");
+    fs::remove_dir_all(base).unwrap();
 }

@@ -1,0 +1,93 @@
+//! Gives back what a pod holds of the host's network. May be done twice, by anybody, in any order.
+
+use super::attach::ports_call;
+use super::chain::Runtime;
+use super::lease::{self, Held, Lease};
+use super::{namespace, ports};
+use crate::cni::Verb;
+use sandbox::{Failure, Result};
+use serde_json::Value;
+use std::path::Path;
+
+/// Gives back what the record says, if there is one: what the supervisor does at the end of its pod, and others for one that died.
+/// Answers whether there was something, and what could not be given back; that stays recorded.
+pub fn release(directory: &Path, runtime: &Runtime) -> Result<(bool, Vec<Failure>)> {
+    if Lease::load(directory)?.is_none() {
+        return Ok((false, Vec::new()));
+    }
+    let Some(_held) = lease::hold(directory)? else { return Ok((false, Vec::new())) };
+    // Somebody may have been faster.
+    let Some(lease) = Lease::load(directory)? else { return Ok((false, Vec::new())) };
+    Ok((true, give_back(directory, runtime, &lease, |_| {})))
+}
+
+/// The last chance: once more for every network that the pod had, by the record or by what other programs know of it. `executing` is
+/// told the type of each plugin before it is called.
+pub fn collect(directory: &Path, runtime: &Runtime, executing: impl FnMut(&str)) -> Result<Vec<Failure>> {
+    let lease = match Lease::load(directory)? {
+        Some(lease) => Some(lease),
+        None => Lease::remembered(directory)?,
+    };
+    let Some(lease) = lease else { return Ok(Vec::new()) };
+    let mut failures = give_back(directory, runtime, &lease, executing);
+    for held in &lease.networks {
+        let name = Path::new(&held.net_conf).file_name().unwrap_or_default();
+        failures.extend(remove(&directory.join("net").join(name)).err());
+    }
+    Ok(failures)
+}
+
+/// Undoes everything that the record names, newest first; ends the record when nothing of it is left.
+pub(super) fn give_back(
+    directory: &Path,
+    runtime: &Runtime,
+    lease: &Lease,
+    mut executing: impl FnMut(&str),
+) -> Vec<Failure> {
+    // Another program's plugin does not like a file that is no namespace any more.
+    let netns = lease.netns.clone().filter(|path| namespace::is_namespace(path));
+    let runtime = Runtime { netns, ..runtime.clone() };
+    let mut failures = Vec::new();
+    if let Some(ports) = &lease.ports {
+        failures.extend(stop_forwarding(&runtime, ports));
+    }
+    for held in lease.networks.iter().rev() {
+        failures.extend(detach(directory, &runtime, held, &mut executing));
+    }
+    if let Some(netns) = &lease.netns {
+        failures.extend(namespace::remove(netns).err());
+    }
+    if failures.is_empty() {
+        failures.extend(Lease::end(directory).err());
+    }
+    failures
+}
+
+fn detach(directory: &Path, runtime: &Runtime, held: &Held, executing: &mut impl FnMut(&str)) -> Vec<Failure> {
+    match held.attachment(directory) {
+        Ok(Some(attachment)) => {
+            for kind in attachment.network.kinds().collect::<Vec<_>>().into_iter().rev() {
+                executing(kind);
+            }
+            runtime.del(&attachment, &held.capabilities, held.answer().as_ref())
+        }
+        Ok(None) => Vec::new(),
+        Err(failure) => vec![failure.of("ignoring")],
+    }
+}
+
+fn stop_forwarding(runtime: &Runtime, ports: &Value) -> Option<Failure> {
+    let ifname = ports["ifname"].as_str().unwrap_or_default();
+    let call = ports_call(runtime, Verb::Del, ifname, ports["conf"].clone());
+    let error = crate::plugins::call(ports::PLUGIN, &call)?.err()?;
+    Some(Failure::new(error.to_string()).of("error removing port forwarding"))
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Failure::system(format!("remove {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}

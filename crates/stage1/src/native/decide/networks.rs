@@ -1,0 +1,103 @@
+//! Which networks the pod is attached to, and which of its ports the host offers.
+
+use super::sockets::Handed;
+use crate::abi::options::RunOptions;
+use crate::abi::pod::Pod;
+use net::runtime::conf::Directories;
+use net::runtime::ports::{self, AppPort, Exposed};
+use net::runtime::select::{Choice, Selection};
+use sandbox::plan::{Network, NetworkAttachment, Port};
+use sandbox::{Failure, Result};
+use std::path::Path;
+
+/// Where distributions lay networks down.
+const SYSTEM: &str = "/usr/lib/rkt/net.d";
+
+/// What was decided.
+pub struct Networks {
+    pub network: Network,
+    pub attachments: Vec<NetworkAttachment>,
+    pub ports: Vec<Port>,
+    /// Lines for stderr.
+    pub notes: Vec<String>,
+}
+
+pub fn decide(pod: &Pod, options: &RunOptions, handed: &[Handed]) -> Result<Networks> {
+    let failed = |failure: Failure| failure.of("failed to setup network");
+    let mut notes = Vec::new();
+    let attachments = match Choice::parse(&options.networks) {
+        Choice::Host => {
+            return Ok(Networks { network: Network::Host, attachments: Vec::new(), ports: Vec::new(), notes });
+        }
+        Choice::Loopback => {
+            notes.push("networking namespace with loopback only".to_owned());
+            Vec::new()
+        }
+        Choice::Networks(wanted) => {
+            let directories = Directories {
+                builtin: pod.stage1().join("etc/rkt/net.d"),
+                system: SYSTEM.into(),
+                local: Path::new(&options.local_config).join("net.d"),
+            };
+            let Selection { attachments, notes: told, debug } = wanted.find(&directories).map_err(failed)?;
+            let steps = attachments.iter().map(|one| {
+                let kinds: Vec<&str> = one.network.kinds().collect();
+                format!("loading network {} with type {}", one.network.name, kinds.join(", "))
+            });
+            if options.debug {
+                notes.extend(debug.into_iter().chain(steps));
+            }
+            notes.extend(told);
+            attachments
+        }
+    };
+    let ports = host_ports(pod, handed).map_err(failed)?;
+    if attachments.is_empty() && !ports.is_empty() {
+        return Err(failed(Failure::new("no networks found")));
+    }
+    let attachments = attachments.into_iter().map(|attachment| NetworkAttachment {
+        name: attachment.network.name,
+        file: attachment.network.file,
+        interface: attachment.ifname,
+        arguments: attachment.args,
+        text: String::from_utf8_lossy(&attachment.network.text).into_owned(),
+    });
+    Ok(Networks { network: Network::Contained, attachments: attachments.collect(), ports, notes })
+}
+
+/// Ports whose app is activated by their socket are listened on by number of the host; a socket that was handed over is the app's already.
+fn host_ports(pod: &Pod, handed: &[Handed]) -> Result<Vec<Port>> {
+    let mut exposed = Vec::new();
+    let mut of_apps: Vec<AppPort> = pod.apps.iter().flat_map(|app| &app.app.ports).map(app_port).collect();
+    let activated: Vec<_> =
+        pod.apps.iter().flat_map(|app| &app.app.ports).filter(|port| port.socket_activated).collect();
+    for port in &pod.ports {
+        let host_ip = match port.host_ip.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| Failure::new(format!("\"{text}\" is not a valid IP")))?),
+        };
+        if let Some(socket) = activated.iter().find(|socket| socket.name == port.name) {
+            let stream = socket.protocol == "tcp";
+            if handed.iter().any(|one| one.stream == stream && one.port == port.host_port) {
+                continue;
+            }
+            if let Some(found) = of_apps.iter_mut().find(|found| found.name == port.name) {
+                found.port = port.host_port;
+            }
+        }
+        let pod_port = port.pod_port.as_ref().map(app_port);
+        exposed.push(Exposed { name: port.name.clone(), host_port: port.host_port, host_ip, pod_port });
+    }
+    let port = |mapping: ports::Mapping| Port {
+        protocol: mapping.protocol,
+        host_ip: mapping.host_ip,
+        host_port: mapping.host_port,
+        pod_port: mapping.pod_port,
+        count: mapping.count,
+    };
+    Ok(ports::match_ports(&exposed, &of_apps)?.into_iter().map(port).collect())
+}
+
+fn app_port(port: &crate::abi::manifest::Port) -> AppPort {
+    AppPort { name: port.name.clone(), protocol: port.protocol.clone(), port: port.port, count: port.count }
+}
