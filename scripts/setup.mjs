@@ -24,6 +24,7 @@ const testPackages = {
   'apache2-utils': 'htpasswd',
   'busybox-static': 'busybox',
   bzip2: 'bzip2',
+  'containernetworking-plugins': '/usr/lib/cni/ptp',
   'dnsmasq-base': 'dnsmasq',
   'docker-registry': 'docker-registry',
   gnupg: 'gpg',
@@ -203,7 +204,7 @@ function withoutStartingServices(/** @type {() => void} */ install) {
 function find(/** @type {string} */ program) {
   const directories = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin']
   return directories
-    .map((directory) => join(directory, program))
+    .map((directory) => resolve(directory, program))
     .find((path) => {
       try {
         accessSync(path, constants.X_OK)

@@ -271,17 +271,6 @@ test('each app of a pod has a log, and the console shows time, app and pid', asy
     assert.match(console, new RegExp(`^\\[ *\\d+\\.\\d+\\] busybox\\[\\d+\\]: ${line}$`, 'm'))
 })
 
-test('the default network is none, with a warning, until contained networks are there', async () => {
-  await using host = await aHost()
-
-  const result = await host.rkt(['run', await busybox(), '--exec=/bin/ip', '--', 'link'])
-
-  assert.equal(result.status, 0, result.stderr)
-  assert.match(result.stdout, /: 1: lo:/)
-  assert.doesNotMatch(result.stdout, /: 2: /)
-  assert.match(result.stderr, /network/)
-})
-
 test('--net=host is the network of the host', async () => {
   await using host = await aHost()
   const {readlinkSync} = await import('node:fs')

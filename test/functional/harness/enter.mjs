@@ -1,6 +1,6 @@
 /**
  * Starts a command in namespaces of its own, so that whatever a test leaves goes with them: new mount, pid, net, ipc and uts
- * namespaces, tmpfs on /run, /tmp, /etc/rkt and /var/lib/rkt, a loopback that is up, and a cgroup in every hierarchy.
+ * namespaces, tmpfs on /run, /tmp, /etc/rkt, /var/lib/rkt and /var/lib/cni, a loopback that is up, and a cgroup in every hierarchy.
  *
  *   node test/functional/harness/enter.mjs PROGRAM ARGS...
  *
@@ -69,16 +69,18 @@ function removeCgroup(directory) {
 /** Shell, because it must run before anything of ours: each line is one step, the first that fails ends it. */
 function script(cgroups) {
   const inTmp = checkout.startsWith('/tmp/')
-  const own = (path) =>
-    existsSync(path)
-      ? [`mount -t tmpfs -o mode=755 rkt-test ${path}`]
-      : // A directory that the host has not must not appear there: its parent is covered by a throw-away layer.
-        [
-          `mkdir -p /run/layers${path}/u /run/layers${path}/w`,
-          `mount -t overlay -o lowerdir=${dirname(path)},upperdir=/run/layers${path}/u,workdir=/run/layers${path}/w rkt-test ${dirname(path)}`,
-          `mkdir ${path}`,
-          `mount -t tmpfs -o mode=755 rkt-test ${path}`,
-        ]
+  const ownDirectories = ['/etc/rkt', '/var/lib/rkt', '/var/lib/cni']
+  // A directory that the host has not must not appear there: its parent is covered by a throw-away layer.
+  const missing = ownDirectories.filter((path) => !existsSync(path))
+  const covered = [...new Set(missing.map((path) => dirname(path)))]
+  const own = [
+    ...covered.flatMap((parent) => [
+      `mkdir -p /run/layers${parent}/u /run/layers${parent}/w`,
+      `mount -t overlay -o lowerdir=${parent},upperdir=/run/layers${parent}/u,workdir=/run/layers${parent}/w rkt-test ${parent}`,
+    ]),
+    ...missing.map((path) => `mkdir ${path}`),
+    ...ownDirectories.map((path) => `mount -t tmpfs -o mode=755 rkt-test ${path}`),
+  ]
   return [
     'set -e',
     ...cgroups.map((directory) => `echo $$ > '${join(directory, 'cgroup.procs')}'`),
@@ -87,8 +89,7 @@ function script(cgroups) {
     'mount -t tmpfs -o mode=1777 rkt-test /run/tmp',
     ...(inTmp ? [`mkdir -p '/run/tmp${checkout.slice(4)}'`, `mount --bind '${checkout}' '/run/tmp${checkout.slice(4)}'`] : []),
     'mount --move /run/tmp /tmp',
-    ...own('/etc/rkt'),
-    ...own('/var/lib/rkt'),
+    ...own,
     'ip link set lo up 2>/dev/null || true',
     'hostname rkt-test',
     `cd '${checkout}'`,

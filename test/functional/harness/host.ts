@@ -30,6 +30,8 @@ export class Host implements AsyncDisposable {
   readonly localConfig: string
   readonly systemConfig: string
   readonly userConfig: string
+  /** What stands before every rkt: a command that starts it in another namespace. */
+  within: readonly string[] = []
   readonly #running: Running[] = []
   #counter = 0
 
@@ -53,7 +55,7 @@ export class Host implements AsyncDisposable {
 
   /** Runs rkt to its end. */
   async rkt(args: readonly string[], {globals = this.globals, ...options}: RktOptions = {}): Promise<Result> {
-    return await runProgram([rktProgram, ...globals, ...args], options)
+    return await runProgram([...this.within, rktProgram, ...globals, ...args], options)
   }
 
   /** Runs rkt, which must succeed, and answers what it printed. */
@@ -80,7 +82,7 @@ export class Host implements AsyncDisposable {
 
   /** Starts rkt beside the test; it is killed when the host is disposed of. */
   start(args: readonly string[], {globals = this.globals, ...options}: RktOptions = {}): Running {
-    const running = new Running([rktProgram, ...globals, ...args], options)
+    const running = new Running([...this.within, rktProgram, ...globals, ...args], options)
     this.#running.push(running)
     return running
   }

@@ -5,6 +5,7 @@ use super::detach;
 use super::lease::Lease;
 use super::ports::{self, Mapping};
 use super::reclaim;
+use super::registry::Registry;
 use super::relay::Relay;
 use super::select::Attachment;
 use super::{NEWEST, dns, namespace};
@@ -81,7 +82,12 @@ fn perform(request: &Request<'_>, runtime: &Runtime, namespace: Namespace, lease
             lease.networks[index].capabilities.clone_from(&capabilities);
             lease.record(directory)?;
         }
+        let registry = Registry::open(network, false)?;
+        if let Some(registry) = &registry {
+            registry.note(&runtime.uuid, &attachment.ifname, directory)?;
+        }
         let (answer, path) = runtime.add(attachment, &capabilities)?;
+        drop(registry);
         let held = &mut lease.networks[index];
         held.result = Some(answer.to_json(NEWEST));
         held.plugin_path = path.to_string_lossy().into_owned();

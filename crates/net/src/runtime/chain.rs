@@ -84,12 +84,8 @@ impl Runtime {
         network.plugins.iter().rev().filter_map(each).collect()
     }
 
-    /// Has the plugins of a network give back what belongs to none of the `valid` attachments (container and interface), where the
-    /// version of the protocol can.
+    /// Has the plugins of a network give back what belongs to none of the `valid` attachments (container and interface).
     pub fn gc(&self, network: &Network, valid: &[(String, String)]) -> Vec<Failure> {
-        if network.disable_gc || !network.speaks("1.1.0") {
-            return Vec::new();
-        }
         let valid: Value = valid
             .iter()
             .map(|(container, ifname)| serde_json::json!({"containerID": container, "ifname": ifname}))

@@ -3,6 +3,8 @@
 use super::attach::ports_call;
 use super::chain::Runtime;
 use super::lease::{self, Held, Lease};
+use super::registry::Registry;
+use super::select::Attachment;
 use super::{namespace, ports};
 use crate::cni::Verb;
 use sandbox::{Failure, Result};
@@ -31,6 +33,11 @@ pub fn collect(directory: &Path, runtime: &Runtime, executing: impl FnMut(&str))
     let Some(lease) = lease else { return Ok(Vec::new()) };
     let mut failures = give_back(directory, runtime, &lease, executing);
     for held in &lease.networks {
+        if let Ok(Some(Attachment { network, .. })) = held.attachment(directory)
+            && let Some(registry) = Registry::open(&network, true)?
+        {
+            failures.extend(runtime.gc(&network, &registry.valid()));
+        }
         let name = Path::new(&held.net_conf).file_name().unwrap_or_default();
         failures.extend(remove(&directory.join("net").join(name)).err());
     }
@@ -69,7 +76,14 @@ fn detach(directory: &Path, runtime: &Runtime, held: &Held, executing: &mut impl
             for kind in attachment.network.kinds().collect::<Vec<_>>().into_iter().rev() {
                 executing(kind);
             }
-            runtime.del(&attachment, &held.capabilities, held.answer().as_ref())
+            let registry = Registry::open(&attachment.network, false);
+            let failures = runtime.del(&attachment, &held.capabilities, held.answer().as_ref());
+            if let Ok(Some(registry)) = registry
+                && failures.is_empty()
+            {
+                registry.forget(&runtime.uuid, &attachment.ifname);
+            }
+            failures
         }
         Ok(None) => Vec::new(),
         Err(failure) => vec![failure.of("ignoring")],

@@ -14,6 +14,7 @@ pub mod lease;
 pub mod namespace;
 pub mod ports;
 pub mod reclaim;
+pub mod registry;
 pub mod relay;
 pub mod select;
 

@@ -44,7 +44,7 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// A pod whose processes are gone holds no lock.
-fn is_dead(directory: &Path) -> bool {
+pub(super) fn is_dead(directory: &Path) -> bool {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(fd) = rustix::fs::open(directory, flags, Mode::empty()) else { return false };
     rustix::fs::flock(fd, FlockOperation::NonBlockingLockShared).is_ok()
