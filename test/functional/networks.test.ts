@@ -329,3 +329,65 @@ test("Debian's plugins run in our networks", async (context) => {
     [],
   )
 })
+
+test('without --net a pod has the default network, and can be told its address', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+
+  const pod = await host.pod([image, '--exec=/bin/sleep', '--', '1000'])
+
+  assert.match((await pod.status()).networks ?? '', /^default:ip4=172\.16\.28\.\d+$/)
+  const address = await pod.enter('/bin/ip', '-o', '-4', 'address', 'show', 'eth0')
+  assert.match(address, new RegExp(`inet ${(await pod.status()).networks?.replace('default:ip4=', '')}/24 `))
+  const routes = await pod.enter('/bin/ip', 'route')
+  assert.match(routes, /^default via 172\.16\.28\.1 dev eth0/m)
+  await pod.stop()
+
+  const own = await host.rkt(['run', '--net=default:IP=172.16.28.123', image, ...shell('ip -o -4 address show eth0')])
+  assert.match(own.stdout, /inet 172\.16\.28\.123\/24 /)
+})
+
+test('default-restricted reaches the host and nothing behind it', async () => {
+  await using host = await aHost()
+
+  const {status, stderr, stdout} = await host.rkt([
+    'run',
+    '--net=default-restricted:IP=172.31.42.42',
+    await busybox(),
+    ...shell('ip -o -4 address show eth0; ip route; ping -c1 172.31.0.1'),
+  ])
+
+  assert.equal(status, 0, stderr)
+  assert.match(stdout, /inet 172\.31\.42\.42\/16 /)
+  assert.doesNotMatch(stdout, /default via/)
+  assert.match(stdout, /1 packets received/)
+})
+
+test('an address that another pod has is refused, and is free when that pod has ended', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+  const words = ['--net=default:IP=172.16.28.77', image]
+  const pod = await host.pod([...words, '--exec=/bin/sleep', '--', '1000'])
+
+  assert.match(
+    await host.refused(['run', ...words, '--exec=/bin/true']),
+    /failed to setup network: error adding network "default": plugin "ptp" failed at ADD: requested IP address "?172\.16\.28\.77"? is not available in network: default/,
+  )
+
+  await pod.stop()
+  await host.ok(['run', ...words, '--exec=/bin/true'])
+})
+
+test('the address of a pod that was killed is found again by the next pod that needs it', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+  const words = ['--net=default:IP=172.16.28.78', image]
+  const pod = await host.pod([...words, '--exec=/bin/sleep', '--', '1000'])
+  pod.process.kill('SIGKILL')
+  await pod.process.exit
+  assert.ok(existsSync('/var/lib/cni/networks/default/172.16.28.78'), 'nobody could have given it back yet')
+
+  await host.ok(['run', ...words, '--exec=/bin/true'])
+
+  assert.ok(!existsSync('/var/lib/cni/networks/default/172.16.28.78'))
+})
