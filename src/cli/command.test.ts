@@ -111,6 +111,19 @@ test('a failure is one line: the outer sentence and the innermost cause, then th
   assert.deepEqual(errorLines(failure, 'rm', {debug: false}), ['rm: cannot remove pod: device or resource busy', 'rm: Stop it.'])
 })
 
+test('of what comes from elsewhere it is said what it was, where the innermost cause does not', () => {
+  const fetching = (innermost: string) =>
+    new RktError('RKT_FETCH_FAILED', 'error downloading ACI', {
+      cause: new Error('cannot fetch https://example.com/a.aci', {cause: new Error(innermost)}),
+    })
+  assert.deepEqual(errorLines(fetching('bad HTTP status code: 403'), 'run', {debug: false}), [
+    'run: error downloading ACI: cannot fetch https://example.com/a.aci: bad HTTP status code: 403',
+  ])
+  assert.deepEqual(errorLines(fetching('open /a.aci: no such file or directory'), 'run', {debug: false}), [
+    'run: error downloading ACI: open /a.aci: no such file or directory',
+  ])
+})
+
 test('with --debug a failure is the whole chain, and its code', () => {
   assert.deepEqual(errorLines(failure, 'rm', {debug: true}), [
     'rm: cannot remove pod',

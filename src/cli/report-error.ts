@@ -2,14 +2,20 @@
 
 import {asRktError, causeChain} from '../errors.ts'
 
+const isOfTransfer = /^RKT_(?:DISCOVERY|FETCH|HTTP|IMAGE_MISMATCH|IMAGE_NOT_FOUND|LAYER|NO_PLATFORM|OCI|REGISTRY|SIGNATURE|SIGSTORE)/
+
+const namesItself = /[a-z]:\/\/|(?:^|\s)\/|sha\d+[-:]/
+
 /** The lines of a failure on stderr: one, or with `debug` the whole chain of causes and the code; then the next step, if it is known. */
 export function errorLines(thrown: unknown, prefix: string, {debug}: {debug: boolean}): string[] {
   const error = asRktError(thrown)
   const [message = '', ...causes] = causeChain(error)
   const innermost = causes.at(-1)
+  // which URL, image, layer or key it was is in the sentence before the last, where the last one does not say so itself
+  const object = isOfTransfer.test(error.code) && innermost !== undefined && !namesItself.test(innermost) ? causes.at(-2) : undefined
   const lines = debug
     ? [`${prefix}: ${message}`, ...causes.map((cause, index) => `${'  '.repeat(index + 1)}└─${cause}`), `${prefix}: code ${error.code}`]
-    : [`${prefix}: ${[message, innermost].filter((part, index, parts) => part && parts.indexOf(part) === index).join(': ')}`]
+    : [`${prefix}: ${[message, object, innermost].filter((part, index, parts) => part && parts.indexOf(part) === index).join(': ')}`]
   if (debug && error !== thrown && thrown instanceof Error && thrown.stack) lines.push(thrown.stack)
   if (error.hint !== undefined) lines.push(`${prefix}: ${error.hint}`)
   return lines

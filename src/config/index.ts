@@ -9,5 +9,6 @@ export {
   SECURE,
 } from './insecure-options.ts'
 export {type ConfigDirectories, loadConfig} from './load.ts'
+export {fileOf, sayOrigins} from './origins.ts'
 export {configReport} from './report.ts'
 export type {Auth, AwsCredentials, BasicCredentials, Config, OauthCredentials, Paths, Stage1} from './types.ts'

@@ -5,7 +5,7 @@ import {dirname, join} from 'node:path'
 import {test} from 'node:test'
 
 import {causeChain, RktError} from '../errors.ts'
-import {type Config, configReport, loadConfig} from './index.ts'
+import {type Config, configReport, fileOf, loadConfig} from './index.ts'
 
 type Files = Readonly<Record<string, unknown>>
 
@@ -98,6 +98,12 @@ test('later directories override earlier ones key by key', () => {
   assert.equal(userOf(config, 'one.example.com'), 'system')
   assert.equal(userOf(config, 'two.example.com'), 'local')
   assert.equal(config.dockerAuth.get('r.example.com')?.user, 'user')
+  assert.deepEqual(
+    [config.auth.get('one.example.com'), config.auth.get('two.example.com'), config.dockerAuth.get('r.example.com')].map(
+      (entry) => entry && fileOf(entry),
+    ),
+    [join(system.path, 'auth.d/a.json'), join(local.path, 'auth.d/a.json'), join(user.path, 'auth.d/d.json')],
+  )
   assert.deepEqual(config.paths, {data: '/user', stage1Images: '/images'})
   assert.deepEqual(config.stage1, {location: '/system.aci', name: 'example.com/local', version: '2'})
 })

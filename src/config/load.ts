@@ -5,6 +5,7 @@ import {getSystemErrorMessage} from 'node:util'
 import {RktError} from '../errors.ts'
 import {DIRECTORIES, PARSERS, quoteList, type Settings} from './kinds.ts'
 import {type Members, membersOf, textOf} from './members.ts'
+import {rememberFile} from './origins.ts'
 import type {Config} from './types.ts'
 
 /** Directories are read in this order, each overriding the ones before; absent ones, and ones that do not exist, are empty. */
@@ -77,6 +78,7 @@ function loadFile(path: string, directory: string, kinds: readonly string[], int
     throw new RktError('RKT_CONFIG_INVALID', `no parser available for ${what}`)
   }
   parsing(path, () => parser(members, into))
+  for (const credentials of [...into.auth.values(), ...into.dockerAuth.values()]) rememberFile(credentials, path)
 }
 
 function parseFile(path: string): Members {

@@ -1,4 +1,4 @@
-import type {Auth} from '../config/index.ts'
+import {type Auth, sayOrigins} from '../config/index.ts'
 import type {Diagnostics} from '../diagnostics.ts'
 import {causeChain, RktError} from '../errors.ts'
 import {authorizeBy, type HttpClient} from '../http/index.ts'
@@ -96,14 +96,18 @@ async function page(ports: DiscoveryPorts, prefix: string): Promise<string> {
   }
 }
 
-async function pageOver(scheme: 'http' | 'https', {allowHttp, auth, http, port}: DiscoveryPorts, prefix: string): Promise<string> {
+async function pageOver(
+  scheme: 'http' | 'https',
+  {allowHttp, auth, diagnostics, http, port}: DiscoveryPorts,
+  prefix: string,
+): Promise<string> {
   const url = URL.parse(`${scheme}://${prefix}?ac-discovery=1`)
   if (url === null) throw new Error(`"${prefix}" is not the name of a host`)
   if (port !== undefined) url.port = String(port)
   const {bytes, status} = await http.read(url, {
     allowDowngrade: allowHttp,
     attempts: 1,
-    authorize: authorizeBy(auth, {aws: false, plainHttp: true}),
+    authorize: authorizeBy(auth, {aws: false, plainHttp: true, shown: sayOrigins((line) => diagnostics.debug('image', line))}),
     gzip: true,
     limit: maxPage,
   })

@@ -15,17 +15,20 @@ interface AuthorizeByOptions {
   readonly aws?: boolean
   /** Credentials go over http as well as over https; not by default. */
   readonly plainHttp?: boolean
+  /** Told of each entry that a request shows to a host. */
+  readonly shown?: (host: string, entry: HostCredentials) => void
 }
 
 /** Proves who asks to the hosts of `entries`, of which a name counts if it is exactly the URL's host, with its port if it has one. */
 export function authorizeBy(
   entries: ReadonlyMap<string, HostCredentials>,
-  {aws = true, plainHttp = false}: AuthorizeByOptions = {},
+  {aws = true, plainHttp = false, shown}: AuthorizeByOptions = {},
 ): Authorize {
   return ({method, url}) => {
     if (url.protocol !== 'https:' && !plainHttp) return {}
     const port = url.protocol === 'https:' ? 443 : 80
     const entry = entries.get(url.host) ?? (url.port === '' ? entries.get(`${url.host}:${port}`) : undefined)
+    if (entry !== undefined && (aws || entry.type !== 'aws')) shown?.(url.host, entry)
     switch (entry?.type) {
       case 'basic':
         return {Authorization: `Basic ${Buffer.from(`${entry.credentials.user}:${entry.credentials.password}`).toString('base64')}`}

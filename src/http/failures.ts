@@ -90,10 +90,10 @@ export function timeoutError(url: URL, why: string): RktError {
 /** The failure that an answer is whose status is not one that was hoped for. */
 export function statusError(
   {requested, status}: {readonly requested: URL; readonly status: number},
-  {hint}: {hint?: string} = {},
+  {hint, said = `bad HTTP status code: ${status}`}: {hint?: string; said?: string} = {},
 ): RktError {
   return new RktError('RKT_HTTP_STATUS', `cannot fetch ${redactUrl(requested)}`, {
-    cause: new Error(`bad HTTP status code: ${status}`),
+    cause: new Error(said),
     hint: hint ?? statusHints.get(status),
   })
 }

@@ -1,4 +1,5 @@
 import type {AcIdentifier} from '../appc/index.ts'
+import {sayOrigins} from '../config/index.ts'
 import {authorizeBy, type HttpClient, openHttp} from '../http/index.ts'
 import {callerEnvironment} from '../native/index.ts'
 import type {ImageKey} from '../store/index.ts'
@@ -11,6 +12,7 @@ export class Session implements Disposable {
   readonly ports: ImagePorts
   /** Images that were not in the store before. */
   readonly imported = new Set<ImageKey>()
+  #authorize: ReturnType<typeof authorizeBy> | undefined
   #http: HttpClient | undefined
   #keystore: Keystore | undefined
   readonly #parent: Session | undefined
@@ -33,7 +35,9 @@ export class Session implements Disposable {
 
   /** Of requests for archives and signatures: over https, to the hosts of the configuration. */
   get authorize(): ReturnType<typeof authorizeBy> {
-    return authorizeBy(this.ports.config.auth)
+    if (this.#parent !== undefined) return this.#parent.authorize
+    this.#authorize ??= authorizeBy(this.ports.config.auth, {shown: sayOrigins((line) => this.say(line))})
+    return this.#authorize
   }
 
   /** The caller's, or a test's. */

@@ -1,12 +1,12 @@
 /** Images of the store as files and directories of the user. */
-import {createHash, randomUUID} from 'node:crypto'
-import {chmodSync, closeSync, mkdirSync, openSync, writeFileSync} from 'node:fs'
+import {createHash} from 'node:crypto'
+import {chmodSync, closeSync, lstatSync, lutimesSync, mkdirSync, openSync, symlinkSync, utimesSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {pipeline} from 'node:stream/promises'
 import {encodeImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {FileLock, native, unwrap} from '../native/index.ts'
-import {damageHint, isDamage, type NamedImage, withDamageHint} from '../store/index.ts'
+import {native, unwrap} from '../native/index.ts'
+import {damageHint, isDamage, type NamedImage, Scratch, withDamageHint} from '../store/index.ts'
 import {descriptorSink, readDescriptor} from './descriptor-streams.ts'
 import {writeOutputDirectory, writeOutputFile} from './output.ts'
 import type {ImagePorts} from './ports.ts'
@@ -84,16 +84,35 @@ async function copyHashed(source: number, target: number, sha512: string, key: s
 /** An archive of the image as apps see it, with its appc view as the manifest. Each file keeps its time. */
 async function packFlattened({store, treestore}: StorePorts, image: NamedImage, fd: number): Promise<void> {
   const {packAci} = await import('./pack-aci.ts')
-  const scratch = join(store.tmpDir(), `export-${randomUUID()}`)
-  mkdirSync(scratch, 0o700)
-  try {
-    // who sweeps the directory leaves what somebody holds
-    using _lock = FileLock.tryAcquire(scratch, 'exclusive')
-    const {manifest} = await layOut({store, treestore}, image, scratch, false)
-    await packAci({compress: false, manifest, rootfs: join(scratch, 'rootfs')}, fd)
-  } finally {
-    unwrap(await native().removeTree(scratch))
+  await using scratch = Scratch.make(store.tmpDir(), 'export')
+  const {manifest} = await layOut({store, treestore}, image, scratch.path, false)
+  addDeviceLinks(join(scratch.path, 'rootfs'))
+  await packAci({compress: false, manifest, rootfs: join(scratch.path, 'rootfs')}, fd)
+}
+
+/** What archives made of such images have always had; `/dev/console` works where standard output is a socket too. */
+const deviceLinks = [
+  ['fd', '/proc/self/fd'],
+  ['stdin', '/proc/self/fd/0'],
+  ['stdout', '/dev/console'],
+  ['stderr', '/dev/console'],
+] as const
+
+/** Adds the links that the image itself has not, with the epoch as their time. */
+function addDeviceLinks(rootfs: string): void {
+  const dev = join(rootfs, 'dev')
+  const present = lstatSync(dev, {throwIfNoEntry: false})
+  if (present === undefined) {
+    mkdirSync(dev)
+    chmodSync(dev, 0o755)
+  } else if (!present.isDirectory()) throw new RktError('RKT_LAYER_ENTRY', 'invalid layer: "/dev" is not a directory')
+  for (const [name, target] of deviceLinks) {
+    const link = join(dev, name)
+    if (lstatSync(link, {throwIfNoEntry: false}) !== undefined) continue
+    symlinkSync(target, link)
+    lutimesSync(link, 0, 0)
   }
+  utimesSync(dev, present?.atime ?? 0, present?.mtime ?? 0)
 }
 
 /** Flattens an image of OCI's format into a directory, as `rootfs` in it, or as all of it. */

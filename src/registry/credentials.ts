@@ -1,4 +1,4 @@
-import type {BasicCredentials} from '../config/index.ts'
+import {type BasicCredentials, fileOf} from '../config/index.ts'
 import type {Diagnostics} from '../diagnostics.ts'
 import {type AuthFile, readAuthFile} from './auth-file.ts'
 import {askHelper} from './credential-helper.ts'
@@ -36,7 +36,7 @@ export function openCredentials({diagnostics, dockerAuth, environment, uid = pro
     async find(query) {
       const own = dockerAuth.get(query.typedHost)
       if (own !== undefined) {
-        return {kind: 'basic', origin: 'the dockerAuth files of rkt', password: new Secret(own.password), user: own.user}
+        return {kind: 'basic', origin: fileOf(own) ?? 'the dockerAuth files of rkt', password: new Secret(own.password), user: own.user}
       }
       files ??= authFilePaths(environment).flatMap((path) => readAuthFile(path, {diagnostics, uid}) ?? [])
       const keys = keysOf(query)

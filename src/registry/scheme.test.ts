@@ -48,5 +48,9 @@ test('a certificate that is not trusted is passed over only where plain http was
 
 test('where neither answers, the failure is that of https', async () => {
   await assert.rejects(baseOf('r.example', {https: noTls}, true), noTls)
+  await assert.rejects(baseOf('r.example', {http: 404, https: noTls}, true), {
+    code: 'RKT_REGISTRY_NONE',
+    message: 'r.example is no registry',
+  })
   assert.equal((await baseOf('r.example', {http: 404, https: 503}, true)).base, 'https://r.example/v2/')
 })

@@ -21,13 +21,23 @@ export async function baseUrl(http: HttpClient, {diagnostics, host, insecureHttp
   // A certificate that is not trusted is no reason to do without one, unless the user said so.
   if (!insecureHttp && failure instanceof RktError && failure.code === 'RKT_HTTP_CERTIFICATE') throw failure
   const plain = new URL(`http://${host}/v2/`)
-  if ((await probe(http, plain)) !== null) {
+  const second = await probe(http, plain)
+  if (second !== null) {
+    // Somebody is there who speaks no TLS, and is no registry.
+    if (second === 'no registry' && failure instanceof RktError && failure.code === 'RKT_HTTP_TLS') throw noRegistry(host)
     // An https server that answered something else is asked all the same, and says what is wrong.
     if (failure instanceof RktError) throw failure
     return secure
   }
   diagnostics.debug('registry', `${host} is asked over plain http`)
   return plain
+}
+
+function noRegistry(host: string): RktError {
+  return new RktError('RKT_REGISTRY_NONE', `${host} is no registry`, {
+    cause: new Error("registry doesn't support API v2 nor v1"),
+    hint: 'Look at the name of the host, and at its port.',
+  })
 }
 
 /** Null when a registry answers there. */

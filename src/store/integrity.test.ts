@@ -5,6 +5,7 @@ import {test} from 'node:test'
 import {gzipSync} from 'node:zlib'
 import {aManifest, anArchive, aStore} from './fixture.ts'
 import {aLayer, importImage, packed} from './oci-fixture.ts'
+import {Scratch} from './scratch.ts'
 
 /** Another byte in the middle, and the times as they were: what a failing disk or somebody who hides does. */
 function damage(path: string): void {
@@ -60,6 +61,16 @@ test('damaged content of an OCI image is taken away, and the next import brings 
   await importImage(store, layers)
   assert.equal(await store.isSound(key), true)
   await store.verify(key)
+})
+
+test('what somebody works on is no temporary that is left over', async () => {
+  using host = aStore()
+  await host.import(await anArchive(aManifest()))
+  const scratch = Scratch.make(host.store.tmpDir(), 'work')
+  await host.store.sweep()
+  assert.ok(existsSync(scratch.path))
+  await scratch[Symbol.asyncDispose]()
+  assert.ok(!existsSync(scratch.path))
 })
 
 test('after distrust everything is hashed again', async () => {

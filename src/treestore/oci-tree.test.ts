@@ -1,6 +1,18 @@
 import assert from 'node:assert/strict'
 import {execFileSync, spawnSync} from 'node:child_process'
-import {closeSync, existsSync, lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {test} from 'node:test'
@@ -135,6 +147,13 @@ const flattened: readonly (readonly [string, readonly PackedLayer[]])[] = [
   ['a hard link into a lower layer', [base, packed(await aLayer({bin: null, 'bin/ash': {linkname: 'bin/sh', type: 'link'}}))]],
   ['a directory that an upper layer implies and a lower one describes otherwise', [base, packed(await aLayer({'tmp/file': 'x'}))]],
   [
+    'a link in a lower layer through which a name of an upper one leads',
+    [
+      packed(await aLayer({lib: {linkname: 'usr/lib', type: 'symlink'}, usr: null, 'usr/lib': null, 'usr/lib/old': 'x'})),
+      packed(await aLayer({'lib/new': 'x'})),
+    ],
+  ],
+  [
     'more layers than an overlay bears',
     await Promise.all(Array.from({length: 101}, async (_, at) => packed(await aLayer({[`f${at}`]: 'x'})))),
   ],
@@ -148,6 +167,9 @@ for (const [reason, layers] of flattened) {
     assert.deepEqual(host.trees.lowers(tree), [root])
     await host.trees.check(tree)
     if (existsSync(join(root, 'tmp'))) assert.equal(lstatSync(join(root, 'tmp')).mode & 0o7777, 0o1777)
+    if (existsSync(join(root, 'lib'))) {
+      assert.deepEqual([readlinkSync(join(root, 'lib')), namesBelow(join(root, 'usr/lib'))], ['usr/lib', ['new', 'old']])
+    }
     if (existsSync(join(root, 'bin/ash'))) assert.equal(lstatSync(join(root, 'bin/ash')).ino, lstatSync(join(root, 'bin/sh')).ino)
     await host.trees.remove(tree)
     await host.trees.sweep()

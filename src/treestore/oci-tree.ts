@@ -6,7 +6,7 @@ import {RktError} from '../errors.ts'
 import type {RenderRequest, TreeStats} from '../native/contract.ts'
 import {type FileLock, native, systemError, unwrap} from '../native/index.ts'
 import {type Digest, parseDigest} from '../oci/index.ts'
-import {type ImageKey, type OciDocuments, type OciLayer, readText, type Store} from '../store/index.ts'
+import {type ImageKey, type OciDocuments, type OciLayer, readText, Scratch, type Store} from '../store/index.ts'
 import type {TreeId} from './tree-id.ts'
 
 /** Beyond it overlayfs costs more at every look-up than a flat tree at its one rendering; the kernel itself takes 500. */
@@ -119,22 +119,18 @@ export async function checkLayers(store: Store, layers: readonly OciLayer[]): Pr
 /** Renders a layer once more, beside the other, and compares. */
 async function isSound(store: Store, layer: OciLayer): Promise<boolean> {
   if (!store.layers.isRendered(layer.diffId)) return false
-  const scratch = join(store.tmpDir(), `layer-${randomUUID()}`)
-  mkdirSync(scratch, 0o700)
-  try {
-    const rootfs = join(scratch, 'rootfs')
-    mkdirSync(rootfs, 0o755)
-    await ingest(store, layer, rootfs)
-    const [now, then] = await Promise.all([native().digestTree(store.layers.rootfs(layer.diffId)), native().digestTree(rootfs)])
-    return unwrap(now) === unwrap(then)
-  } finally {
-    unwrap(await native().removeTree(scratch))
-  }
+  await using scratch = Scratch.make(store.tmpDir(), 'layer')
+  const rootfs = join(scratch.path, 'rootfs')
+  mkdirSync(rootfs, 0o755)
+  await ingest(store, layer, rootfs)
+  const [now, then] = await Promise.all([native().digestTree(store.layers.rootfs(layer.diffId)), native().digestTree(rootfs)])
+  return unwrap(now) === unwrap(then)
 }
 
 /**
  * Whether stacking would change a directory: an upper layer has it only because something lies in it, with default owner and mode,
- * and a lower layer says something else of it. Layers that real tools make describe all their directories.
+ * and a lower layer says something else of it, or has a link there through which the name leads. Layers that real tools make describe
+ * all their directories.
  */
 function changesImplied({layers}: Store, stack: readonly Digest[]): boolean {
   return stack.some((upper, position) => {
@@ -145,6 +141,7 @@ function changesImplied({layers}: Store, stack: readonly Digest[]): boolean {
 
 function isOtherDirectory(path: Buffer): boolean {
   const stat = lstatSync(path, {throwIfNoEntry: false})
+  if (stat?.isSymbolicLink()) return true
   if (stat === undefined || !stat.isDirectory()) return false
   return (stat.mode & 0o7777) !== 0o755 || stat.uid !== 0 || stat.gid !== 0
 }

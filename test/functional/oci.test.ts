@@ -85,6 +85,9 @@ test('an image of an OCI layout goes out as an archive and as a layout, and come
   const result = await host.rkt(['run', '--net=host', host.path('out.aci')])
   assert.equal(result.status, 7, result.stderr)
   assert.match(result.stdout, shown)
+  const dev = execFileSync('tar', ['-tvf', host.path('out.aci')], {encoding: 'utf8', env: {...process.env, TZ: 'UTC'}})
+  for (const link of ['fd -> /proc/self/fd', 'stdin -> /proc/self/fd/0', 'stdout -> /dev/console', 'stderr -> /dev/console'])
+    assert.match(dev, new RegExp(`^lrwxrwxrwx 0/0 .* 1970-01-01 00:00 rootfs/dev/${link}$`, 'm'))
 })
 
 test('an ACI has no layers that could go out as a layout', async () => {

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict'
 import {execFileSync} from 'node:child_process'
 import {createHash} from 'node:crypto'
-import {readFileSync, writeFileSync} from 'node:fs'
+import {mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {describe, test} from 'node:test'
-import {SECURE} from '../../config/index.ts'
+import {loadConfig, SECURE} from '../../config/index.ts'
 import {aHost, aKeyring, aServer, aTlsServer, files, unverified, write} from '../fixture.ts'
 
 test('the pull policy decides whether the server is asked, and an ETag whether it sends the image again', async () => {
@@ -85,13 +86,21 @@ test('credentials of the configuration go to their host over https, and not with
     seen.push(`own ${request.headers.authorization ?? '-'}`)
     response.writeHead(302, {location: `${other.url}/x.aci`}).end()
   })
-  const auth = new Map([[`127.0.0.1:${server.port}`, {credentials: {token: 'T'}, type: 'oauth'} as const]])
+  const configuration = mkdtempSync(join(tmpdir(), 'rkt-auth-'))
+  const file = join(configuration, 'auth.d/a.json')
+  mkdirSync(join(configuration, 'auth.d'))
+  const domains = [`127.0.0.1:${server.port}`]
+  writeFileSync(file, JSON.stringify({credentials: {token: 'T'}, domains, rktKind: 'auth', rktVersion: 'v1', type: 'oauth'}))
+  const {auth} = loadConfig({local: configuration})
+  rmSync(configuration, {recursive: true})
   using host = aHost({auth, ca: server.ca})
 
   await host.failure(`${server.url}/x.aci`, {insecure: {...SECURE, http: true, image: true}})
   await host.failure(`${other.url}/x.aci`, unverified)
 
   assert.deepEqual(seen, ['own Bearer T', 'other -', 'other -'])
+  const said = host.lines.filter((line) => line.includes('credentials'))
+  assert.deepEqual(said, [`image: credentials for 127.0.0.1:${server.port} come from ${file}`])
 })
 
 describe('what a server does wrong is named, leaves nothing, and the next fetch works', () => {

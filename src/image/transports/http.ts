@@ -108,8 +108,8 @@ async function download(
   }
   if (status !== 200 && status !== 206) {
     response.discard()
-    const cause = status === 202 ? new Error('HTTP 202') : statusError(response)
-    throw new RktError('RKT_FETCH_FAILED', 'error downloading ACI', {cause, hint: cause instanceof RktError ? cause.hint : undefined})
+    const cause = statusError(response, status === 202 ? {said: 'HTTP 202'} : {})
+    throw new RktError('RKT_FETCH_FAILED', 'error downloading ACI', {cause, hint: cause.hint})
   }
   try {
     if (transfer.start === 0) {

@@ -7,7 +7,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::tree::{Flavor, is_whiteout, kind};
+use super::tree::{Flavor, is_whiteout, kind, open_in};
 use crate::{
     error::{Error, io_error},
     names::show,
@@ -18,13 +18,16 @@ use crate::{
 const MAX_DEPTH: usize = 2048;
 
 /// Moves what is in `upper` over `lower`, on one file system; `upper` is left with remains that are of no use. Directories
-/// that are only `implied` by what lies in them leave those that exist as they are.
+/// that are only `implied` by what lies in them leave those that exist as they are: a name in one leads through a link of
+/// `lower` to a directory below its root, as it would for who unpacks the layer there.
 pub fn merge(upper: &OwnedFd, lower: &OwnedFd, flavor: Flavor, implied: &HashSet<Vec<u8>>) -> Result<(), Error> {
-    let mut merger = Merger { flavor, implied, path: Vec::new() };
+    let mut merger = Merger { root: lower, flavor, implied, path: Vec::new() };
     merger.directory(upper, lower, true, 0)
 }
 
 struct Merger<'a> {
+    /// What paths and links are looked up in.
+    root: &'a OwnedFd,
     flavor: Flavor,
     implied: &'a HashSet<Vec<u8>>,
     /// Where the walk is, below the root.
@@ -72,6 +75,18 @@ impl Merger<'_> {
             Err(error) => return Err(io_error(failed)(error)),
         };
         let directory = kind(&above) == FileType::Directory;
+        if directory && below == Some(FileType::Symlink) && self.implied.contains(&self.path) {
+            // The path leads there, however many links it goes through.
+            match open_in(self.root, &self.path, OFlags::RDONLY) {
+                Ok(there) => {
+                    let upper = open_child(upper, name).map_err(io_error(failed))?;
+                    return self.directory(&upper, &there, true, depth + 1);
+                }
+                // A link that leads nowhere, or to what is no directory, is replaced.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+                Err(error) => return Err(io_error(failed)(error)),
+            }
+        }
         let stays = directory && below == Some(FileType::Directory);
         if below.is_some() && !stays {
             remove_child(lower, name.to_bytes(), &label)?;

@@ -413,15 +413,14 @@ fn layers() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn layers_laid_on_each_other_are_what_an_overlay_shows() {
+fn layers_laid_on_each_other_are_one_tree() {
     if !is_root() {
         return;
     }
     let scratch = Scratch::new();
     flat(&scratch, "flat", &layers()).unwrap();
     let expected = [
-        ("bin", "dir 755"),
-        ("bin/own", "\"own\""),
+        ("bin", "-> usr/bin"),
         ("etc", "dir 755"),
         ("etc/gone", "\"back\""),
         ("etc/passwd", "\"root\""),
@@ -432,6 +431,7 @@ fn layers_laid_on_each_other_are_what_an_overlay_shows() {
         ("tmp/file", "\"in a directory that no entry describes\""),
         ("usr", "dir 755"),
         ("usr/bin", "dir 755"),
+        ("usr/bin/own", "\"own\""),
         ("usr/bin/same", "\"tool\""),
         ("usr/bin/tool", "\"tool\""),
         ("was-dir", "\"now a file\""),
@@ -460,6 +460,51 @@ fn a_link_to_what_no_layer_has_is_refused_and_so_is_a_lie_about_a_layer() {
     let layers = vec![FlatLayer { blob, diff_id, limit: 1 << 20 }];
     let request = FlattenRequest { layers, target: scratch.dir("t"), scratch: scratch.path().join("s"), shift: None };
     assert_eq!(code(flatten(&request)), "RKT_LAYER_DIFF_ID");
+}
+
+#[test]
+fn a_name_leads_through_a_link_of_a_lower_layer_to_where_it_points_below_the_root() {
+    let scratch = Scratch::new();
+    let base = Tar::new()
+        .dir("usr")
+        .entry(b'5', "usr/lib", b"", |header| header.set_mode(0o711))
+        .file("usr/lib/old", b"old")
+        .file("usr/lib/gone", b"gone")
+        .symlink("lib", "usr/lib")
+        .symlink("lib64", "/usr/lib")
+        .symlink("up", "../../usr/lib")
+        .symlink("dead", "nowhere")
+        .symlink("plain", "usr/lib")
+        .end();
+    let top = Tar::new()
+        .file("lib/one", b"1")
+        .file("lib/.wh.gone", b"")
+        .file("lib64/sub/two", b"2")
+        .file("up/three", b"3")
+        .file("dead/four", b"4")
+        .dir("plain")
+        .file("plain/five", b"5")
+        .end();
+    flat(&scratch, "flat", &[base, top]).unwrap();
+    let found = listing(&scratch.path().join("flat"));
+    let expected = [
+        ("dead", "dir 755"),
+        ("dead/four", "\"4\""),
+        ("lib", "-> usr/lib"),
+        ("lib64", "-> /usr/lib"),
+        // an entry of its own replaces a link
+        ("plain", "dir 755"),
+        ("plain/five", "\"5\""),
+        ("up", "-> ../../usr/lib"),
+        ("usr", "dir 755"),
+        ("usr/lib", "dir 711"),
+        ("usr/lib/old", "\"old\""),
+        ("usr/lib/one", "\"1\""),
+        ("usr/lib/sub", "dir 755"),
+        ("usr/lib/sub/two", "\"2\""),
+        ("usr/lib/three", "\"3\""),
+    ];
+    assert_eq!(found, expected.map(|(name, what)| (name.to_owned(), what.to_owned())).into());
 }
 
 #[test]

@@ -561,7 +561,7 @@ pub(super) fn is_whiteout(stat: &Stat) -> bool {
 }
 
 /// Opens a directory below `root`, whose links are followed as if it were the root of all.
-fn open_in(root: impl AsFd, path: &[u8], how: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn open_in(root: impl AsFd, path: &[u8], how: OFlags) -> Result<OwnedFd, Errno> {
     let place: &[u8] = if path.is_empty() { b"." } else { path };
     loop {
         match fs::openat2(&root, place, how | DIRECTORY, Mode::empty(), IN_ROOT) {
