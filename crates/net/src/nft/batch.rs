@@ -94,6 +94,8 @@ impl Set<'_> {
     pub const PROTOCOL: u32 = 12;
     /// Type of a port.
     pub const PORT: u32 = 13;
+    /// Type of a link's name.
+    pub const LINK_NAME: u32 = 41;
 
     /// The type of several values one after the other, each padded to four bytes.
     pub fn concatenation(types: &[u32]) -> u32 {
@@ -242,6 +244,11 @@ impl Batch {
     /// Adds elements; refused with EEXIST if a key is there.
     pub fn add_elements(&mut self, family: Family, table: &str, set: &str, elements: &[Element]) {
         self.elements(NEWELEMENT, flag::CREATE | flag::EXCL, family, table, set, elements);
+    }
+
+    /// Adds an element to a set; one that is there stays.
+    pub fn add_to_set(&mut self, family: Family, table: &str, set: &str, element: &Element) {
+        self.elements(NEWELEMENT, flag::CREATE, family, table, set, std::slice::from_ref(element));
     }
 
     /// Removes elements, by key; refused with ENOENT if one is not there.

@@ -139,6 +139,13 @@ impl<'a> Expr<'a> {
         self.meta(key, FIRST).compare(if same { EQUAL } else { UNEQUAL }, &bytes)
     }
 
+    /// Only packets that came by a link whose name is in a set.
+    pub fn came_by_one_of(&mut self, set: &str) -> &mut Self {
+        self.meta(key::IIFNAME, FIRST).add("lookup", |data| {
+            data.text(1, set).be32(2, FIRST);
+        })
+    }
+
     /// Only packets whose source or destination is in a network, or is not.
     pub fn address(&mut self, of: (u32, u32, u32), prefix: Prefix, inside: bool) -> &mut Self {
         let network = prefix.network();

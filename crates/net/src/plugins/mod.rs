@@ -1,11 +1,18 @@
 //! The plugins that rkt ships, by the names of the CNI reference plugins.
 
+mod bandwidth;
 mod bridge;
 mod common;
+mod firewall;
+mod fixed;
+mod flannel;
 pub mod host_local;
+mod ipvlan;
 mod loopback;
+mod macvlan;
 mod portmap;
 mod ptp;
+mod tuning;
 
 use crate::cni::{Answer, Call, CniError, VERSIONS, Verb, at_least, code};
 
@@ -18,6 +25,9 @@ const ARGS: &[&str] = &["IP", "MAC", "GATEWAY"];
 /// Versions that have `prevResult`.
 const CHAINED: &[&str] = &["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
+/// Versions that have CHECK.
+const CHECKED: &[&str] = &["0.4.0", "1.0.0", "1.1.0"];
+
 struct Plugin {
     name: &'static str,
     versions: &'static [&'static str],
@@ -25,11 +35,18 @@ struct Plugin {
 }
 
 const PLUGINS: &[Plugin] = &[
+    Plugin { name: "bandwidth", versions: CHAINED, call: bandwidth::call },
     Plugin { name: "bridge", versions: &VERSIONS, call: bridge::call },
+    Plugin { name: "firewall", versions: CHECKED, call: firewall::call },
+    Plugin { name: "flannel", versions: &VERSIONS, call: flannel::call },
     Plugin { name: "host-local", versions: &VERSIONS, call: host_local::call },
+    Plugin { name: "ipvlan", versions: &VERSIONS, call: ipvlan::call },
     Plugin { name: "loopback", versions: &VERSIONS, call: loopback::call },
+    Plugin { name: "macvlan", versions: &VERSIONS, call: macvlan::call },
     Plugin { name: "portmap", versions: CHAINED, call: portmap::call },
     Plugin { name: "ptp", versions: &VERSIONS, call: ptp::call },
+    Plugin { name: "static", versions: &VERSIONS, call: fixed::call },
+    Plugin { name: "tuning", versions: CHAINED, call: tuning::call },
 ];
 
 /// Calls a built-in plugin in this process, which must have one thread and be in the host's network namespace.

@@ -27,6 +27,28 @@ pub fn admit(tag: &Tag, addresses: &[Prefix]) -> Result<()> {
     legacy::admit(tag, addresses)
 }
 
+/// CHECK: the first chain that would drop what a pod sends and has no rules for it.
+pub fn missing(tag: &Tag, addresses: &[Prefix]) -> Result<Option<String>> {
+    let mut nft = Nft::open()?;
+    for entry in forward_chains(&mut nft)? {
+        let rules = nft.rules(entry.chain())?;
+        let concerned = addresses.iter().any(|address| fits(&entry, address));
+        let admitted = rules.iter().any(|rule| rule.comment.as_deref() == Some(tag.text()));
+        if concerned && !admitted && place(&entry, &rules) != Place::Unneeded {
+            return Ok(Some(format!("table {} chain {}", entry.table, entry.name)));
+        }
+    }
+    Ok(None)
+}
+
+fn fits(entry: &ChainEntry, address: &Prefix) -> bool {
+    match entry.family {
+        Family::Ip => !address.is_v6(),
+        Family::Ip6 => address.is_v6(),
+        _ => true,
+    }
+}
+
 /// Undoes [`admit`]; what is gone is undone.
 pub fn remove(tag: &Tag) -> Result<()> {
     remove_where(&|comment| comment == tag.text())
@@ -82,12 +104,7 @@ fn admit_in(nft: &mut Nft, entry: &ChainEntry, tag: &Tag, addresses: &[Prefix]) 
             return Ok(());
         }
         let mut batch = Batch::new();
-        let fits = |address: &&Prefix| match entry.family {
-            Family::Ip => !address.is_v6(),
-            Family::Ip6 => address.is_v6(),
-            _ => true,
-        };
-        for address in addresses.iter().filter(fits) {
+        for address in addresses.iter().filter(|address| fits(entry, address)) {
             let (v6, host) = (address.is_v6(), Prefix::host(address.address));
             let mut add = |of: (u32, u32, u32), more: fn(&mut Expr<'_>)| {
                 add(&mut batch, entry, place, tag, &|rule| {

@@ -72,14 +72,7 @@ impl Rules {
 
     /// Whether every address is masqueraded for this attachment.
     pub fn has_masquerade(&mut self, tag: &Tag, addresses: &[Prefix]) -> Result<bool> {
-        for address in addresses {
-            let entries = self.elements(Map::From, address.is_v6())?;
-            let key = octets(address.address);
-            if !entries.iter().any(|entry| entry.key == key && entry.comment.as_deref() == Some(tag.text())) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+        self.has(Map::From, tag, addresses)
     }
 }
 

@@ -6,18 +6,23 @@
 
 pub mod coexist;
 pub mod conntrack;
+pub mod ingress;
 pub mod masquerade;
 pub mod ports;
 mod tag;
 
 pub use tag::Tag;
 
+use crate::Prefix;
+use crate::address::octets;
 use crate::nft::{Batch, Chain, Element, ElementEntry, Family, Hook, Nft, Set, Verdict, key, load};
 use sandbox::{Failure, Result};
 
 /// The name of our table.
 pub const TABLE: &str = "rkt";
 const FAMILY: Family = Family::Inet;
+/// The bridges of pods that are kept apart.
+const BRIDGES: &str = "bridges";
 const TRIES: usize = 64;
 
 /// A map of the table, for one family of IP.
@@ -27,13 +32,15 @@ enum Map {
     From,
     /// Address of a pod to the chain for what is sent to it.
     To,
+    /// Address of a pod to the chain that says who may send to it.
+    Ingress,
     /// Protocol and port of this host to address and port of a pod.
     Ports,
     /// The same for one address of this host.
     PortsAt,
 }
 
-const MAPS: [Map; 4] = [Map::From, Map::To, Map::Ports, Map::PortsAt];
+const MAPS: [Map; 5] = [Map::From, Map::To, Map::Ingress, Map::Ports, Map::PortsAt];
 
 impl Map {
     fn name(self, v6: bool) -> &'static str {
@@ -42,6 +49,8 @@ impl Map {
             (Self::From, true) => "from6",
             (Self::To, false) => "to4",
             (Self::To, true) => "to6",
+            (Self::Ingress, false) => "ingress4",
+            (Self::Ingress, true) => "ingress6",
             (Self::Ports, false) => "ports4",
             (Self::Ports, true) => "ports6",
             (Self::PortsAt, false) => "ports4_at",
@@ -53,7 +62,7 @@ impl Map {
         let (address, bytes) = if v6 { (Set::IPV6, 16) } else { (Set::IPV4, 4) };
         let target = Some((Set::concatenation(&[address, Set::PORT]), bytes + 4));
         let (key_type, key_length, data) = match self {
-            Self::From | Self::To => (address, bytes, Some(Set::VERDICT)),
+            Self::From | Self::To | Self::Ingress => (address, bytes, Some(Set::VERDICT)),
             Self::Ports => (Set::concatenation(&[Set::PROTOCOL, Set::PORT]), 8, target),
             Self::PortsAt => (Set::concatenation(&[address, Set::PROTOCOL, Set::PORT]), bytes + 8, target),
         };
@@ -68,6 +77,7 @@ fn chain(name: &str) -> Chain<'_> {
 /// The table with its chains and maps, empty of pods.
 fn skeleton() -> Batch {
     const PREROUTING: u32 = 0;
+    const FORWARD: u32 = 2;
     const OUTPUT: u32 = 3;
     const POSTROUTING: u32 = 4;
     let mut batch = Batch::new();
@@ -77,12 +87,14 @@ fn skeleton() -> Batch {
             batch.add_set(FAMILY, TABLE, map.set(v6));
         }
     }
+    batch.add_set(FAMILY, TABLE, Set { name: BRIDGES, key_type: Set::LINK_NAME, key_length: 16, data: None });
     let nat = |number, priority| Some(Hook { number, priority, kind: "nat" });
     batch.add_chain(chain("ports"), None);
     batch.add_chain(chain("prerouting"), nat(PREROUTING, -100));
     batch.add_chain(chain("output"), nat(OUTPUT, -100));
     batch.add_chain(chain("postrouting"), nat(POSTROUTING, 100));
     batch.add_chain(chain("guard"), Some(Hook { number: PREROUTING, priority: -300, kind: "filter" }));
+    batch.add_chain(chain("forward"), Some(Hook { number: FORWARD, priority: 0, kind: "filter" }));
     for name in ["prerouting", "output"] {
         batch.add_rule(chain(name), "", |rule| {
             rule.to_this_host().verdict(&Verdict::Jump("ports".to_owned()));
@@ -94,6 +106,9 @@ fn skeleton() -> Batch {
                 rule.family(v6).translate_destination_by(v6, map == Map::PortsAt, map.name(v6));
             });
         }
+        batch.add_rule(chain("forward"), "", |rule| {
+            rule.family(v6).verdict_by(load::destination(v6), Map::Ingress.name(v6));
+        });
         // What comes back to a pod through a port of the host is looked at first: it must not be taken for traffic inside a subnet.
         batch.add_rule(chain("postrouting"), "", |rule| {
             rule.family(v6).verdict_by(load::destination(v6), Map::To.name(v6));
@@ -104,7 +119,7 @@ fn skeleton() -> Batch {
     }
     // A port on 127.0.0.1 needs route_localnet; without this rule that would let pods reach what listens on the host's loopback.
     batch.add_rule(chain("guard"), "", |rule| {
-        let loopback = crate::Prefix { address: std::net::Ipv4Addr::LOCALHOST.into(), length: 8 };
+        let loopback = Prefix { address: std::net::Ipv4Addr::LOCALHOST.into(), length: 8 };
         rule.link_name(key::IIFNAME, "lo", false).family(false).address(load::destination(false), loopback, true);
         rule.verdict(&Verdict::Drop);
     });
@@ -140,6 +155,18 @@ impl Rules {
             }
         }
         Err(Failure::new(format!("{}: table \"{TABLE}\" is removed again and again", what())))
+    }
+
+    /// Whether every address is in a map for this attachment.
+    fn has(&mut self, map: Map, tag: &Tag, addresses: &[Prefix]) -> Result<bool> {
+        for address in addresses {
+            let key = octets(address.address);
+            let mut entries = self.elements(map, address.is_v6())?.into_iter();
+            if !entries.any(|entry| entry.key == key && entry.comment.as_deref() == Some(tag.text())) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Elements of a map.

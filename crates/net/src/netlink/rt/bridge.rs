@@ -74,7 +74,13 @@ impl Rtnl {
                 data.u8(BR_VLAN_FILTERING, 1);
             });
         });
-        self.socket.request(message, || format!("failed to filter VLANs on bridge {index}"))
+        match self.socket.try_request(message)? {
+            None => Ok(()),
+            Some(refusal) if refusal.errno == libc::EOPNOTSUPP => {
+                Err(refusal.into_failure("the bridges of this kernel have no VLANs".to_owned()))
+            }
+            Some(refusal) => Err(refusal.into_failure(format!("failed to filter VLANs on bridge {index}"))),
+        }
     }
 
     /// Makes a port, or with [`VlanInfo::SELF`] the bridge itself, a member of a VLAN.

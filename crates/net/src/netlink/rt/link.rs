@@ -17,6 +17,7 @@ const LINK: u16 = 5;
 const MASTER: u16 = 10;
 const TXQLEN: u16 = 13;
 const LINKINFO: u16 = 18;
+const ALIAS: u16 = 20;
 const NET_NS_FD: u16 = 28;
 const EXT_MASK: u16 = 29;
 const PROMISCUITY: u16 = 30;
@@ -49,6 +50,8 @@ pub struct Link {
     pub lower: Option<u32>,
     /// Packets.
     pub txqlen: u32,
+    /// What it is for; empty if nobody said.
+    pub alias: String,
     /// How often promiscuity was asked for.
     pub promiscuity: u32,
     data: Vec<u8>,
@@ -83,6 +86,7 @@ impl Link {
             master: attributes.u32(MASTER),
             lower: attributes.u32(LINK),
             txqlen: attributes.u32(TXQLEN).unwrap_or_default(),
+            alias: attributes.text(ALIAS).unwrap_or_default(),
             promiscuity: attributes.u32(PROMISCUITY).unwrap_or_default(),
             data: info.get(INFO_DATA).unwrap_or_default().to_vec(),
         }
@@ -125,6 +129,8 @@ pub struct LinkChange<'a> {
     pub master: Option<u32>,
     /// The namespace to move to.
     pub namespace: Option<BorrowedFd<'a>>,
+    /// What it is for.
+    pub alias: Option<&'a str>,
     /// Promiscuous.
     pub promisc: Option<bool>,
     /// All multicast.
@@ -198,7 +204,14 @@ impl Rtnl {
         message.nest(LINKINFO, |info| {
             info.text(INFO_KIND, link.kind).nest(INFO_DATA, data);
         });
-        self.socket.request(message, || format!("failed to create {} \"{}\"", link.kind, link.name))
+        let what = || format!("failed to create {} \"{}\"", link.kind, link.name);
+        match self.socket.try_request(message)? {
+            None => Ok(()),
+            Some(refusal) if refusal.errno == libc::EOPNOTSUPP => {
+                Err(refusal.into_failure(format!("{}: this kernel has no links of type {}", what(), link.kind)))
+            }
+            Some(refusal) => Err(refusal.into_failure(what())),
+        }
     }
 
     /// Makes both ends of a veth, each where it belongs. EEXIST if either name is taken. Only the host's end can be set up at once.
@@ -229,6 +242,9 @@ impl Rtnl {
         let mut message = Message::new(NEWLINK, flag::REQUEST | flag::ACK, &header(index, flags, mask));
         if let Some(name) = change.name {
             message.text(IFNAME, name);
+        }
+        if let Some(alias) = change.alias {
+            message.text(ALIAS, alias);
         }
         if let Some(mac) = change.mac {
             message.attr(ADDRESS, &mac);

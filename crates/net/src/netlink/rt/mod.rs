@@ -9,6 +9,7 @@ mod route;
 pub use address::{Address, NewAddress};
 pub use bridge::{Port, VlanInfo};
 pub use link::{Link, LinkChange, NewLink};
+pub use queue::Rate;
 pub use route::{RouteEntry, RouteSpec, scope};
 
 use super::{Protocol, Socket};

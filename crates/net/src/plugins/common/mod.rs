@@ -1,5 +1,6 @@
 //! What several plugins need: the pod's side, address management by another plugin, addresses and routes in the pod.
 
+pub mod child;
 pub mod ipam;
 pub mod links;
 pub mod pod;
