@@ -3,19 +3,36 @@ import {RktError} from '../errors.ts'
 
 const fail = (message: string) => new RktError('RKT_BAD_PORT', message)
 
+/** The ports of the host that one of the pod's, or a range of them, is offered on. */
+interface Place {
+  readonly count: number
+  readonly hostIP: string
+  readonly hostPort: number
+  readonly podPort: number
+  readonly protocol: string
+}
+
 /** Every port that the host is to offer is the port of exactly one app, and no two want the same address. */
 export function checkPorts(ports: readonly ExposedPort[], apps: readonly RuntimeApp[]): void {
-  const taken: {protocol: string; hostPort: number; hostIP: string; podPort: number}[] = []
-  for (const {hostIP = anyAddress, hostPort, name} of ports) {
-    const found = apps.flatMap(({app}) => app?.ports?.filter((port) => port.name === name) ?? [])
+  const taken: Place[] = []
+  for (const {hostIP = anyAddress, hostPort, name, podPort} of ports) {
+    const found = podPort ? [podPort] : apps.flatMap(({app}) => app?.ports?.filter((port) => port.name === name) ?? [])
     const [port] = found
     if (port === undefined) throw fail(`port name "${name}" could not be found in any apps`)
     if (found.length > 1) throw fail(`port name "${name}" defined multiple apps`)
-    const other = taken.find((each) => each.protocol === port.protocol && each.hostPort === hostPort && overlaps(each.hostIP, hostIP))
-    if (other) throw fail(`port ${port.protocol}-${hostIP}:${hostPort} already mapped to pod port ${other.podPort}`)
-    taken.push({hostIP, hostPort, podPort: port.port, protocol: port.protocol})
+    const place = {count: port.count, hostIP, hostPort, podPort: port.port, protocol: port.protocol.toLowerCase()}
+    const other = taken.find((each) => overlap(each, place))
+    if (other) throw fail(`port ${place.protocol}-${hostIP}:${hostPort} already mapped to pod port ${other.podPort}`)
+    if (hostPort + port.count > maxPort + 1) throw fail(`port "${name}": there are no ${port.count} ports from ${hostPort} on`)
+    taken.push(place)
   }
 }
 
 const anyAddress = '0.0.0.0'
-const overlaps = (a: string, b: string) => a === b || a === anyAddress || b === anyAddress
+const maxPort = 65_535
+const isAny = (ip: string) => ip === anyAddress || ip === '::'
+
+function overlap(a: Place, b: Place): boolean {
+  if (a.protocol !== b.protocol || !(a.hostIP === b.hostIP || isAny(a.hostIP) || isAny(b.hostIP))) return false
+  return a.hostPort < b.hostPort + b.count && b.hostPort < a.hostPort + a.count
+}

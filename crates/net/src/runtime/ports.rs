@@ -85,7 +85,8 @@ pub fn match_ports(exposed: &[Exposed], apps: &[AppPort]) -> Result<Vec<Mapping>
             || mapping.host_port == 0
             || mapping.pod_port == 0
         {
-            return Err(Failure::new(format!("port \"{name}\": there are no {} ports from there on", mapping.count)));
+            let Mapping { count, host_port, .. } = mapping;
+            return Err(Failure::new(format!("port \"{name}\": there are no {count} ports from {host_port} on")));
         }
         if let Some(other) = mappings.iter().find(|other| other.overlaps(&mapping)) {
             return Err(Failure::new(format!(
@@ -188,7 +189,7 @@ mod tests {
             refused(&[exposed("http", Some("10.0.0.1"), 88), exposed("many", None, 80)]),
             "port tcp-0.0.0.0:80 already mapped to pod port 80"
         );
-        assert_eq!(refused(&[exposed("many", None, 65530)]), "port \"many\": there are no 9 ports from there on");
+        assert_eq!(refused(&[exposed("many", None, 65530)]), "port \"many\": there are no 9 ports from 65530 on");
         assert!(
             match_ports(&[exposed("http", Some("10.0.0.1"), 88), exposed("many", Some("10.0.0.2"), 80)], &apps).is_ok()
         );
