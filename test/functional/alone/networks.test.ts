@@ -1,0 +1,97 @@
+/** That pods leave nothing of their networks, however they end: links, rules, addresses, names of namespaces. */
+import assert from 'node:assert/strict'
+import {existsSync, readdirSync} from 'node:fs'
+import {test} from 'node:test'
+import {setTimeout as sleep} from 'node:timers/promises'
+import {aHost, busybox, eventually, type Host, Namespace} from '../harness/index.ts'
+
+const rounds = process.env.RKT_TEST_LONG ? 100 : 25
+
+const names = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : [])
+
+/** All that pods take of a host's network. */
+const traces = (host: Namespace) => ({
+  addresses: names('/var/lib/cni/networks/default').filter((name) => /^\d/.test(name)),
+  links: host.run('ip -o link').replace(/^\d+: /gm, ''),
+  namespaces: names('/run/netns').filter((name) => name.startsWith('cni-')),
+  rules: host.run('nft list ruleset'),
+  routes: host.run('ip route; ip -6 route'),
+})
+
+async function hostIn(namespace: Namespace): Promise<Host> {
+  const host = await aHost()
+  host.within = namespace.within
+  return host
+}
+
+test('a hundred pods at once have a hundred addresses, and leave nothing', {timeout: 300_000}, async () => {
+  using namespace = new Namespace()
+  await using host = await hostIn(namespace)
+  const image = (await host.ok(['fetch', await busybox()])).trim()
+  const before = traces(namespace)
+  const pods = Array.from({length: 100}, () => host.start(['run', image, '--exec=/bin/sleep', '--', '1000'], {timeoutMs: 280_000}))
+
+  const listed = await eventually(
+    async () => {
+      const lines = (await host.ok(['list', '--no-legend'])).match(/running.*default:ip4=\S+/g) ?? []
+      return lines.length === 100 && lines
+    },
+    'a hundred pods to run',
+    240_000,
+  )
+
+  assert.equal(new Set(listed.map((line) => line.replace(/.*ip4=/, ''))).size, 100)
+  assert.equal(traces(namespace).addresses.length, 100)
+  for (const pod of pods) pod.kill('SIGTERM')
+  const ends = await Promise.all(pods.map((pod) => pod.exit))
+  assert.deepEqual(
+    ends.filter(({status}) => status !== 0),
+    [],
+  )
+  assert.deepEqual(traces(namespace), before)
+})
+
+test('kill -9 in any phase loses nothing for good: gc gives it back', {timeout: 300_000}, async () => {
+  using namespace = new Namespace()
+  await using host = await hostIn(namespace)
+  const image = (await host.ok(['fetch', await busybox()])).trim()
+  const started = performance.now()
+  await host.ok(['run', image, '--exec=/bin/true'])
+  const whole = performance.now() - started
+  await host.ok(['gc', '--grace-period=0s'])
+  const before = traces(namespace)
+
+  for (let round = 0; round < rounds; round++) {
+    const rkt = host.start(['run', image, '--exec=/bin/sleep', '--', '1000'])
+    const delay = (whole * (0.3 + round / rounds)) | 0
+    await sleep(delay)
+    rkt.kill('SIGKILL')
+    await rkt.exit
+
+    const result = await host.rkt(['gc', '--grace-period=0s', '--expire-prepared=0s'])
+    assert.equal(result.status, 0, result.stderr)
+    assert.doesNotMatch(result.stderr, /networking:/, `killed after ${delay} ms`)
+    assert.deepEqual(host.pods(), [])
+    assert.deepEqual(traces(namespace), before, `killed after ${delay} ms`)
+  }
+})
+
+test('after a reboot gc says nothing, and the addresses are free', async () => {
+  using namespace = new Namespace()
+  await using host = await hostIn(namespace)
+  const image = await busybox()
+  const pod = await host.pod(['--net=default:IP=172.16.28.99', image, '--exec=/bin/sleep', '--', '1000'])
+  pod.process.kill('SIGKILL')
+  await pod.process.exit
+  // What a reboot takes: links, rules, and all of /run.
+  const {execFileSync} = await import('node:child_process')
+  namespace.run('nft flush ruleset; for l in $(ls /sys/class/net | grep ^veth); do ip link delete $l; done')
+  for (const name of names('/run/netns').filter((each) => each.startsWith('cni-')))
+    execFileSync('sh', ['-c', `umount -l /run/netns/${name} 2>/dev/null; rm /run/netns/${name}`])
+
+  const result = await host.rkt(['gc', '--debug', '--grace-period=0s'])
+
+  assert.match(result.stderr, /networking: teardown - executing net-plugin ptp\n$/)
+  assert.deepEqual(traces(namespace).addresses, [])
+  await host.ok(['run', '--net=default:IP=172.16.28.99', image, '--exec=/bin/true'])
+})
