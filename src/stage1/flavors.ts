@@ -50,7 +50,7 @@ export async function storedFlavor(store: Store, diagnostics: Diagnostics, {key,
   }
   try {
     // What lies beside the program is as trusted as the program: no signature is asked for.
-    return await store.importAci(fd, {latest: false, source: path})
+    return await store.importAci(fd, {latest: false, origin: path, source: sourceOf(path)})
   } finally {
     closeSync(fd)
   }
@@ -65,3 +65,6 @@ export function binDirectory(): string {
 
 const isAbsent = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT'
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+
+/** The distribution point of a file (`cimd` URI), as references to files have it. */
+const sourceOf = (path: string): string => `cimd:aci-archive:v=0:${encodeURIComponent(`file://${path}`)}`
