@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod channel;
 pub mod copy;
 pub mod datagram;
+pub mod devices;
 pub mod failure;
 pub mod idmap;
 pub mod inherited;

@@ -1,6 +1,7 @@
 //! A pod's plan: everything that will be done, as plain data, in the order in which it is done. It can be printed, compared and
 //! tested without root; performing it decides nothing.
 
+use crate::devices::Rule;
 use crate::idmap::IdMap;
 use crate::seccomp::SystemCalls;
 use serde::Serialize;
@@ -29,6 +30,8 @@ pub struct Plan {
     pub volumes: Vec<EmptyVolume>,
     /// What is mounted below the root of stage1, where pid 1 lives; apps get copies of these mounts.
     pub mounts: Vec<Mount>,
+    /// Parameters of the kernel, set when /proc is there and can still be written to.
+    pub sysctls: Vec<Sysctl>,
     /// The apps, in the order in which they start.
     pub apps: Vec<App>,
     /// How the pod ends.
@@ -104,6 +107,15 @@ pub struct Port {
     pub count: u16,
 }
 
+/// A parameter of the kernel that belongs to a namespace of the pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sysctl {
+    /// Below /proc/sys.
+    pub path: String,
+    /// What is written.
+    pub value: String,
+}
+
 /// The pod's place in each cgroup hierarchy.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,6 +126,8 @@ pub struct Cgroups {
     pub hierarchies: Vec<CgroupPlace>,
     /// Files of the version 2 hierarchy that pass controllers down, with their content, written before any process enters.
     pub delegate: Vec<(PathBuf, String)>,
+    /// Written to the cgroup of the pod, and to the one that holds those of its apps.
+    pub values: Vec<CgroupValue>,
     /// The leaf, below our own cgroup, that this process has to move to so that controllers can be passed down (version 2).
     pub vacate: Option<PathBuf>,
 }
@@ -294,6 +308,8 @@ pub struct App {
     pub oom_score_adj: Option<i32>,
     /// Controller, file and text, written to the app's cgroup before it starts.
     pub cgroup_values: Vec<CgroupValue>,
+    /// Devices that it may use, in a cgroup of version 2; where there are none, nothing is restricted there.
+    pub devices: Vec<Rule>,
     /// Where its standard streams lead.
     pub stdio: Stdio,
     /// Where the supervisor listens to it, below the root of stage1.

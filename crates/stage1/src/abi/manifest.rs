@@ -16,6 +16,8 @@ pub struct PodManifest {
     #[serde(default, deserialize_with = "nullable")]
     pub volumes: Vec<Volume>,
     #[serde(default, deserialize_with = "nullable")]
+    pub isolators: Vec<Isolator>,
+    #[serde(default, deserialize_with = "nullable")]
     pub ports: Vec<ExposedPort>,
 }
 

@@ -1,6 +1,6 @@
 //! The pod directory: the manifests in it, and the few files by which entrypoints find each other.
 
-use super::manifest::{App, ExposedPort, ImageManifest, PodManifest, RuntimeApp, Volume};
+use super::manifest::{App, ExposedPort, ImageManifest, Isolator, PodManifest, RuntimeApp, Volume};
 use rustix::fs::{Mode, OFlags};
 use sandbox::tree::{Root, read_bounded};
 use sandbox::{Context, Failure, Result};
@@ -37,6 +37,8 @@ pub struct Pod {
     pub apps: Vec<PodApp>,
     pub volumes: Vec<Volume>,
     pub ports: Vec<ExposedPort>,
+    /// Those of the pod, not of an app.
+    pub isolators: Vec<Isolator>,
 }
 
 impl Pod {
@@ -71,8 +73,8 @@ impl Pod {
         if apps.is_empty() {
             return Err(Failure::new("pod contains zero apps"));
         }
-        let PodManifest { volumes, ports, .. } = manifest;
-        Ok(Self { directory: directory.to_owned(), apps, volumes, ports })
+        let PodManifest { volumes, ports, isolators, .. } = manifest;
+        Ok(Self { directory: directory.to_owned(), apps, volumes, ports, isolators })
     }
 }
 

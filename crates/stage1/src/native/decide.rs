@@ -1,5 +1,6 @@
 //! The decisions of the default flavor: from arguments, manifests and facts of the host to a plan. It changes nothing.
 
+mod devices;
 mod identity;
 mod limits;
 mod names;
@@ -7,18 +8,21 @@ mod networks;
 mod places;
 mod sockets;
 pub mod surroundings;
+mod sysctl;
 
 use crate::abi::environment;
-use crate::abi::isolators::{self, Waived};
+use crate::abi::isolators::{self, Resources, Waived};
 use crate::abi::options::RunOptions;
 use crate::abi::pod::{Pod, PodApp};
 use crate::abi::volumes::{self, Volumes};
+use devices::Devices;
 use sandbox::cgroup::{self, Hierarchy};
 use sandbox::idmap::{self, IdMap};
 use sandbox::plan::{App, Cgroups, Exec, File, Lifecycle, Mount, Namespaces, Network, Plan, Share, Stdio};
 use sandbox::tree::Root;
 use sandbox::{Failure, Result};
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// What a plan depends on and neither arguments nor manifests say.
 pub struct Facts {
@@ -33,6 +37,12 @@ pub struct Facts {
     pub term: String,
     /// Sockets that the caller handed over.
     pub sockets: Vec<sockets::Handed>,
+    /// The lowest that the kernel lets us give to an app (proc_pid_oom_score_adj(5)).
+    pub least_oom_score_adj: i32,
+    /// A random UUID, for the pod's own /proc/sys/kernel/random/boot_id.
+    pub boot_id: String,
+    /// The numbers of the host's block devices, `MAJOR:MINOR`; read only for a pod whose use of them is limited.
+    pub block_devices: fn() -> Vec<String>,
 }
 
 impl Facts {
@@ -49,8 +59,39 @@ impl Facts {
             terminal: rustix::termios::isatty(rustix::stdio::stdin()),
             term: std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned()),
             sockets: sockets::handed(),
+            least_oom_score_adj: least_oom_score_adj(),
+            boot_id: random_uuid(),
+            block_devices,
         }
     }
+}
+
+fn least_oom_score_adj() -> i32 {
+    let may_lower = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_RESOURCE));
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok().and_then(|text| text.trim().parse().ok());
+    if may_lower { -1000 } else { own.unwrap_or_default() }
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn random_uuid() -> String {
+    let mut bytes = [0_u8; 16];
+    // Sixteen bytes come whole or not at all; what is not random is still of its form.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+}
+
+/// The block devices that hold anything, in order.
+fn block_devices() -> Vec<String> {
+    let read = |path: PathBuf| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).ok();
+    let entries = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let numbers = entries.filter(|entry| read(entry.path().join("size")).is_some_and(|size| size != "0"));
+    let mut numbers: Vec<String> = numbers.filter_map(|entry| read(entry.path().join("dev"))).collect();
+    numbers.sort();
+    numbers
 }
 
 /// The plan of a pod.
@@ -68,16 +109,37 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     let ids = namespaces.users.or(facts.ids);
     let hostname = if options.hostname.is_empty() { format!("rkt-{}", options.uuid) } else { options.hostname.clone() };
     let stage1 = Root::open_at(pod.stage1())?;
-    let cgroups = places::cgroups(pod, &options.uuid, &facts.hierarchies);
+    let mut cgroups = places::cgroups(pod, &options.uuid, &facts.hierarchies);
     let Volumes { mounts, empty, warnings: mut volume_warnings, .. } =
         volumes::of_pod(pod, ids, namespaces.users.is_some())?;
     let mut files = vec![
         file("etc/hostname", hostname.clone(), 0o644),
+        file(surroundings::BOOT_ID, format!("{}\n", facts.boot_id), 0o444),
         file("etc/machine-id", format!("{}\n", options.uuid.replace('-', "")), 0o644),
     ];
     files.extend(names::hosts_file(&stage1, options.hosts, &hostname)?);
     let mut apps = Vec::with_capacity(pod.apps.len());
-    let context = Context { pod, options, facts, stage1: &stage1, namespaces: &namespaces, ids, cgroups: &cgroups };
+    for name in isolators::without_effect(&pod.isolators, false) {
+        warnings.push(format!("isolator \"{name}\" of the pod has no effect"));
+    }
+    let sysctls = isolators::sysctls(&pod.isolators)
+        .map_or(Ok(Vec::new()), |parameters| sysctl::of_pod(parameters, &namespaces))
+        .map_err(|failure| failure.of("pod"))?;
+    let bounds = Resources::of(&pod.isolators).map_err(|failure| failure.of("pod"))?;
+    let whole = limits::of_the_whole(bounds, &pod.apps, &cgroups);
+    let limits::Values { values: pod_values, warnings: mut left_out, .. } =
+        limits::values(&whole, &cgroups, facts.block_devices);
+    warnings.append(&mut left_out);
+    let context = Context {
+        pod,
+        options,
+        facts,
+        stage1: &stage1,
+        namespaces: &namespaces,
+        ids,
+        cgroups: &cgroups,
+        bounds: &bounds,
+    };
     for (number, (app, volumes)) in pod.apps.iter().zip(mounts).enumerate() {
         let mut planned = plan_app(&context, app, number, volumes, &mut warnings)?;
         files.push(file(&format!("rkt/env/{}", app.name()), environment::encode(&planned.environment), 0o644));
@@ -90,6 +152,10 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     let passed = apps.iter().flat_map(|app: &App| &app.sockets);
     sockets::warn_of_unused(&facts.sockets, passed, &mut warnings);
     warnings.append(&mut volume_warnings);
+    // What several apps ask for in vain is said once.
+    let mut said = HashSet::new();
+    warnings.retain(|warning| said.insert(warning.clone()));
+    cgroups.values = pod_values;
     Ok(Plan {
         uuid: options.uuid.clone(),
         hostname,
@@ -100,6 +166,7 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
         cgroups,
         files,
         volumes: empty,
+        sysctls,
         apps,
         lifecycle: Lifecycle { grace_seconds: 10 },
         notes: networks.notes,
@@ -145,6 +212,8 @@ struct Context<'a> {
     namespaces: &'a Namespaces,
     ids: Option<IdMap>,
     cgroups: &'a Cgroups,
+    /// What the pod may use as a whole.
+    bounds: &'a Resources,
 }
 
 fn plan_app(
@@ -154,7 +223,7 @@ fn plan_app(
     volumes: Vec<Mount>,
     warnings: &mut Vec<String>,
 ) -> Result<App> {
-    let Context { pod, options, facts, stage1, namespaces, ids, cgroups } = *context;
+    let Context { pod, options, facts, stage1, namespaces, ids, cgroups, bounds } = *context;
     let root = Root::open_at(pod.stage1().join(app.root().trim_start_matches('/')))?;
     let stdio = match (options.interactive, facts.terminal) {
         (false, _) => Stdio::Log,
@@ -185,12 +254,34 @@ fn plan_app(
     {
         return Err(Failure::new(format!("unrecognized eventHandler: {}", other.name)));
     }
+    for name in isolators::without_effect(&app.app.isolators, true) {
+        warnings.push(format!("app \"{}\": isolator \"{name}\" has no effect", app.name()));
+    }
     let waived = Waived { capabilities: options.disable_capabilities, seccomp: options.disable_seccomp };
     let named = |failure: Failure| failure.of(format!("app \"{}\"", app.name()));
     let privileges = isolators::privileges(&app.app, waived).map_err(named)?;
     let user = identity::user(app, &root, ids)?;
-    let cgroup_values =
-        limits::cgroup_values(&isolators::limits(&app.app).map_err(named)?, &volumes, options, cgroups, warnings);
+    let oom_score_adj = isolators::oom_score_adj(&app.app).filter(|&score| {
+        let possible = score >= facts.least_oom_score_adj;
+        if !possible {
+            let name = app.name();
+            let least = facts.least_oom_score_adj;
+            warnings.push(format!(
+                "app \"{name}\": oom_score_adj cannot be {score} without CAP_SYS_RESOURCE, it stays {least}"
+            ));
+        }
+        possible
+    });
+    let resources = Resources::of(&app.app.isolators).map_err(named)?.within(bounds);
+    let limits::Values { values: mut cgroup_values, warnings: mut left_out, .. } =
+        limits::values(&resources, cgroups, facts.block_devices);
+    warnings.append(&mut left_out);
+    let restricted = if options.disable_paths || facts.ids.is_some() {
+        Devices::default()
+    } else {
+        devices::of_app(&volumes, cgroups)
+    };
+    cgroup_values.extend(restricted.values);
     let mut mounts = surroundings::base_mounts(&root, options, stage1, facts.tun, ids);
     let (services, notifies) = (surroundings::services(number), app.image.supports_notify());
     mounts.extend(surroundings::service_mounts(&services, notifies));
@@ -213,8 +304,9 @@ fn plan_app(
         names_refusals: privileges.system_calls.is_some() && !privileges.administers(),
         system_calls: privileges.system_calls,
         capabilities: privileges.capabilities,
-        oom_score_adj: isolators::oom_score_adj(&app.app),
+        oom_score_adj,
         cgroup_values,
+        devices: restricted.rules,
         stdio,
         services,
         notifies,

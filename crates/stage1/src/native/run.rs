@@ -12,10 +12,10 @@ use crate::abi::volumes;
 use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
-use sandbox::plan::{Cgroups, Plan, Share};
+use sandbox::plan::{CgroupPlace, CgroupValue, Cgroups, Plan, Share};
 use sandbox::sys::{self, Fork};
 use sandbox::tree::Root;
-use sandbox::{Context, Failure, Result, cgroup};
+use sandbox::{Context, Failure, Result, cgroup, devices};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,9 +77,8 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
     volumes::create_empty(&pod, &plan.volumes, plan.namespaces.users)?;
     if let Err(failure) = make_cgroups(&directory, &plan) {
         // Without its cgroups a pod still runs; a limit that somebody asked for is not silently left out.
-        if let Some(value) =
-            plan.apps.iter().flat_map(|app| &app.cgroup_values).find(|value| value.controller != "devices")
-        {
+        let values = plan.apps.iter().flat_map(|app| &app.cgroup_values).chain(&plan.cgroups.values);
+        if let Some(value) = values.into_iter().find(|value| value.controller != "devices") {
             return Err(failure.of(format!("cannot set {}", value.file)));
         }
         eprintln!("stage1: warning: the pod runs without cgroups of its own: {failure}");
@@ -189,12 +188,23 @@ fn make_cgroups(directory: &Path, plan: &Plan) -> Result<()> {
     for (file, text) in &cgroups.delegate {
         cgroup::write_value(file, text)?;
     }
-    for (index, app) in plan.apps.iter().enumerate() {
-        for value in &app.cgroup_values {
+    let write = |directory: &dyn Fn(&CgroupPlace) -> Option<PathBuf>, values: &[CgroupValue]| -> Result<()> {
+        for value in values {
             let place = cgroups.hierarchies.iter().find(|place| place.controllers.contains(&value.controller));
-            if let Some(place) = place {
-                cgroup::write_value(&place.apps[index].join(&value.file), &value.text)?;
+            if let Some(directory) = place.and_then(directory) {
+                cgroup::write_value(&directory.join(&value.file), &value.text)?;
             }
+        }
+        Ok(())
+    };
+    // From the whole to its parts: a part may not be more than the whole.
+    write(&|place| Some(place.pod.clone()), &cgroups.values)?;
+    write(&|place| place.apps.first()?.parent().map(Path::to_owned), &cgroups.values)?;
+    for (index, app) in plan.apps.iter().enumerate() {
+        write(&|place| place.apps.get(index).cloned(), &app.cgroup_values)?;
+        let unified = cgroups.hierarchies.iter().find(|place| place.unified).map(|place| &place.apps[index]);
+        if let Some(directory) = unified.filter(|_| !app.devices.is_empty()) {
+            devices::restrict(directory, &app.devices)?;
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ mod capabilities;
 mod limits;
 mod seccomp;
 
-pub use limits::{Limits, limits};
+pub use limits::{CPU_PERIOD, Resources};
 
 use super::manifest::{App, Isolator};
 use sandbox::Result;
@@ -62,6 +62,31 @@ fn set_of(isolator: &Isolator) -> impl Iterator<Item = &str> {
 /// Any instance decides.
 fn no_new_privileges(app: &App) -> bool {
     of(&app.isolators, "os/linux/no-new-privileges").any(|isolator| isolator.value == Value::Bool(true))
+}
+
+/// The parameters of the kernel that a pod asks for.
+pub fn sysctls(isolators: &[Isolator]) -> Option<&serde_json::Map<String, Value>> {
+    of(isolators, "os/unix/sysctl").next_back()?.value.as_object()
+}
+
+/// Isolators that mean nothing where they stand: those of a pod in an app (`in_app`), those of an app in a pod, and those that this
+/// flavor does not have. What nobody knows at all stage0 has named.
+pub fn without_effect(isolators: &[Isolator], in_app: bool) -> impl Iterator<Item = &str> {
+    const OF_PODS: [&str; 1] = ["os/unix/sysctl"];
+    const OF_APPS: [&str; 7] = [
+        "os/linux/capabilities-retain-set",
+        "os/linux/capabilities-remove-set",
+        "os/linux/seccomp-retain-set",
+        "os/linux/seccomp-remove-set",
+        "os/linux/no-new-privileges",
+        "os/linux/oom-score-adj",
+        "os/linux/cpu-shares",
+    ];
+    const MISSING: [&str; 1] = ["resource/network-bandwidth"];
+    isolators.iter().map(|isolator| isolator.name.as_str()).filter(move |name| {
+        let elsewhere: &[&str] = if in_app { &OF_PODS } else { &OF_APPS };
+        elsewhere.contains(name) || MISSING.contains(name)
+    })
 }
 
 /// The last value asked for.

@@ -10,20 +10,29 @@ use std::path::Path;
 /// Read-only inside each app, unless the option `paths` waives it. /sys and /proc/sys are read-only as a whole.
 const READ_ONLY: [&str; 6] = ["/proc/sys", "/proc/bus", "/proc/acpi", "/proc/fs", "/proc/irq", "/proc/sysrq-trigger"];
 
-/// Hidden from apps, unless the option `paths` waives it.
-const HIDDEN: [&str; 11] = [
+/// Hidden from apps, unless the option `paths` waives it: what is documented, and what tells of the host's kernel, keys and power.
+const HIDDEN: [&str; 17] = [
     "/sys/firmware",
     "/sys/fs",
     "/sys/hypervisor",
     "/sys/module",
     "/sys/power",
+    "/sys/devices/virtual/powercap",
     "/proc/config.gz",
     "/proc/kallsyms",
     "/proc/sched_debug",
     "/proc/kcore",
     "/proc/kmem",
     "/proc/mem",
+    "/proc/kmsg",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/scsi",
 ];
+
+/// The file with the pod's own boot id, below the root of stage1: by the host's, pods could tell that they share it.
+pub const BOOT_ID: &str = "rkt/boot-id";
 
 fn mount(target: &str, source: Source) -> Mount {
     Mount {
@@ -56,12 +65,16 @@ pub fn pod_mounts(unprotected: bool, tun: bool, namespaces: &Namespaces, ids: Op
     if ids.is_none() || namespaces.ipc == Share::Private {
         mounts.push(filesystem("/dev/mqueue", "mqueue", &[], Allow::Data));
     }
-    if unprotected {
-        return mounts;
-    }
     let existing =
         |target: &str, source: Source| Mount { make_target: false, read_only: true, ..mount(target, source) };
+    let boot_id = existing("/proc/sys/kernel/random/boot_id", Source::Stage1(format!("/{BOOT_ID}")));
+    if unprotected {
+        mounts.push(boot_id);
+        return mounts;
+    }
     mounts.extend(READ_ONLY.iter().map(|path| existing(path, Source::Itself)));
+    // Above the mount that makes /proc/sys read-only.
+    mounts.push(boot_id);
     mounts.extend(HIDDEN.iter().map(|path| existing(path, Source::Masked)));
     mounts
 }

@@ -9,10 +9,11 @@ use std::path::PathBuf;
 const UUID: &str = "0b2e1d1c-6c0f-4e0e-9a51-2f6f8d9f7a11";
 
 const VERSION_1: (&str, &str) = (
-    "3:memory:/own\n2:devices:/\n1:cpu,cpuacct:/own\n0::/\n",
+    "4:blkio:/\n3:memory:/own\n2:devices:/\n1:cpu,cpuacct:/own\n0::/\n",
     "1 0 0:1 / /cg/memory rw - cgroup cgroup rw,memory\n\
      2 0 0:2 / /cg/devices rw - cgroup cgroup rw,devices\n\
      3 0 0:3 / /cg/cpu rw - cgroup cgroup rw,cpu,cpuacct\n\
+     5 0 0:5 / /cg/blkio rw - cgroup cgroup rw,blkio\n\
      4 0 0:4 / /cg/unified rw - cgroup2 cgroup2 rw\n",
 );
 
@@ -32,6 +33,9 @@ fn facts(kind: &str) -> Facts {
         terminal: kind == "none",
         term: "xterm-256color".to_owned(),
         sockets: Vec::new(),
+        least_oom_score_adj: if kind == "v1" { -1000 } else { 0 },
+        boot_id: UUID.to_owned(),
+        block_devices: || vec!["8:0".to_owned(), "253:0".to_owned()],
     }
 }
 

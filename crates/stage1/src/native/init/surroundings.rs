@@ -4,8 +4,9 @@ use super::super::outside::Outside;
 use super::services::Services;
 use super::sockets;
 use super::supervised::Supervised;
+use rustix::fs::OFlags;
 use sandbox::cgroup::Entry;
-use sandbox::plan::Plan;
+use sandbox::plan::{Plan, Sysctl};
 use sandbox::tree::Root;
 use sandbox::{Context, Result, mounts, sys};
 
@@ -21,6 +22,9 @@ pub fn make(plan: &mut Plan, outside: Outside, cgroups: &Entry) -> Result<(Root,
     for mount in &plan.mounts {
         let taken = mounts::take_host_source(mount, None)?;
         mounts::perform(&stage1, &stage1, mount, taken)?;
+        if mount.target == "/proc" {
+            plan.sysctls.iter().try_for_each(|sysctl| set_parameter(&stage1, sysctl))?;
+        }
     }
     mounts::enter_root(&stage1)?;
     let _ = std::fs::remove_file("/rkt/supervisor-status");
@@ -31,4 +35,9 @@ pub fn make(plan: &mut Plan, outside: Outside, cgroups: &Entry) -> Result<(Root,
         apps.push(Supervised::new(number, app, outside, services, sockets));
     }
     Ok((stage1, apps))
+}
+
+fn set_parameter(stage1: &Root, Sysctl { path, value }: &Sysctl) -> Result<()> {
+    let file = stage1.open(format!("/proc/sys/{path}"), OFlags::WRONLY)?;
+    rustix::io::write(file, value.as_bytes()).map(drop).context(|| format!("set {path} to \"{value}\""))
 }
