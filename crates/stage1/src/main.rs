@@ -10,6 +10,7 @@
 mod abi;
 mod fly;
 mod native;
+mod sealed;
 mod sys;
 
 use sandbox::{Failure, Result};
@@ -22,6 +23,8 @@ pub const FAILURE: i32 = 254;
 struct Call {
     entrypoint: String,
     flavor: String,
+    /// It executes from a copy that nobody can change.
+    sealed: bool,
     arguments: Vec<String>,
 }
 
@@ -31,14 +34,22 @@ impl Call {
         let mut words = std::env::args_os();
         let name = text(words.next().unwrap_or_default())?;
         let entrypoint = name.rsplit('/').next().unwrap_or_default().to_owned();
-        let program =
-            std::fs::read_link("/proc/self/exe").map_err(|error| Failure::system("read /proc/self/exe", error))?;
-        let link = program.with_file_name("flavor");
-        let flavor =
-            std::fs::read_link(&link).map_err(|error| Failure::system(format!("read {}", link.display()), error))?;
+        let (flavor, sealed) = match sealed::flavor() {
+            Some(flavor) => (flavor, true),
+            None => (flavor_beside_the_program()?, false),
+        };
         let arguments = words.map(text).collect::<Result<_>>()?;
-        Ok(Self { entrypoint, flavor: flavor.to_string_lossy().into_owned(), arguments })
+        Ok(Self { entrypoint, flavor, sealed, arguments })
     }
+}
+
+fn flavor_beside_the_program() -> Result<String> {
+    let program =
+        std::fs::read_link("/proc/self/exe").map_err(|error| Failure::system("read /proc/self/exe", error))?;
+    let link = program.with_file_name("flavor");
+    let flavor =
+        std::fs::read_link(&link).map_err(|error| Failure::system(format!("read {}", link.display()), error))?;
+    Ok(flavor.to_string_lossy().into_owned())
 }
 
 /// Runs the entrypoint that the process was called as; answers its exit status.
@@ -56,6 +67,10 @@ fn start() -> i32 {
     match (call.flavor.as_str(), call.entrypoint.as_str()) {
         ("native", "run") => native::run(arguments, &inherited),
         ("native", "plan") => native::print_plan(arguments),
+        ("native", "enter") if !call.sealed => match sealed::execute_again(&call.flavor, &inherited) {
+            Ok(never) => match never {},
+            Err(failure) => report("enter", &failure),
+        },
         ("native", "enter") => native::enter(arguments, &inherited),
         ("native", "stop") => native::stop(arguments),
         ("native", "gc") => native::gc(arguments),
