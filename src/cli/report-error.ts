@@ -1,8 +1,9 @@
 /** How a failure is shown. */
 
-import {asRktError, causeChain} from '../errors.ts'
+import {asRktError, causeChain, type RktError} from '../errors.ts'
 
-const isOfTransfer = /^RKT_(?:DISCOVERY|FETCH|HTTP|IMAGE_MISMATCH|IMAGE_NOT_FOUND|LAYER|NO_PLATFORM|OCI|REGISTRY|SIGNATURE|SIGSTORE)/
+const isOfTransfer =
+  /^RKT_(?:BAD_DISTRIBUTION|BAD_IMAGE|DISCOVERY|FETCH|HTTP|IMAGE_MISMATCH|IMAGE_NOT_FOUND|LAYER|NO_PLATFORM|OCI|REGISTRY|SIGNATURE|SIGSTORE)/
 
 const namesItself = /[a-z]:\/\/|(?:^|\s)\/|sha\d+[-:]/
 
@@ -11,12 +12,21 @@ export function errorLines(thrown: unknown, prefix: string, {debug}: {debug: boo
   const error = asRktError(thrown)
   const [message = '', ...causes] = causeChain(error)
   const innermost = causes.at(-1)
-  // which URL, image, layer or key it was is in the sentence before the last, where the last one does not say so itself
-  const object = isOfTransfer.test(error.code) && innermost !== undefined && !namesItself.test(innermost) ? causes.at(-2) : undefined
+  const object = objectOf(error, causes)
   const lines = debug
     ? [`${prefix}: ${message}`, ...causes.map((cause, index) => `${'  '.repeat(index + 1)}└─${cause}`), `${prefix}: code ${error.code}`]
     : [`${prefix}: ${[message, object, innermost].filter((part, index, parts) => part && parts.indexOf(part) === index).join(': ')}`]
   if (debug && error !== thrown && thrown instanceof Error && thrown.stack) lines.push(thrown.stack)
   if (error.hint !== undefined) lines.push(`${prefix}: ${error.hint}`)
   return lines
+}
+
+/**
+ * Which URL, image, layer or key it was, of a failure of what comes from elsewhere: the sentence before the innermost cause, where that
+ * one does not say so itself.
+ */
+function objectOf({code}: RktError, causes: readonly string[]): string | undefined {
+  const innermost = causes.at(-1)
+  if (innermost === undefined || !isOfTransfer.test(code)) return undefined
+  return /^its? /.test(innermost) || !namesItself.test(innermost) ? causes.at(-2) : undefined
 }

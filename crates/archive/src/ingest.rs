@@ -17,7 +17,7 @@ use rustix::{
 use crate::{
     error::{Error, IoError, io_error},
     layout,
-    stream::{inflate, pump},
+    stream::{StreamError, inflate, pump},
     tar::Reader,
 };
 
@@ -37,6 +37,10 @@ pub struct Ingested {
 /// After so many bytes the kernel is asked to write back what it has, so that little is left to flush at the end.
 const WRITE_BACK: u64 = 64 << 20;
 
+/// No honest archive inflates to more than so many times its size, beyond what any may.
+const MAX_RATIO: u64 = 250;
+const FREE_OF_RATIO: u64 = 4 << 30;
+
 /// Reads an image from `source` and writes it to an unnamed file in `directory`. A file is read from its start, whatever
 /// its offset, which stays as it is; a pipe or socket from where it is.
 ///
@@ -46,6 +50,11 @@ const WRITE_BACK: u64 = 64 << 20;
 /// # Errors
 /// Whatever is wrong with the stream, the archive, its layout, or the disk. Nothing is left behind.
 pub fn ingest(source: impl AsFd + Send + Sync, directory: &Path) -> Result<Ingested, Error> {
+    let size = rustix::fs::fstat(&source).ok().and_then(|stat| u64::try_from(stat.st_size).ok()).unwrap_or(0);
+    ingest_within(source, directory, size.saturating_mul(MAX_RATIO).max(FREE_OF_RATIO))
+}
+
+fn ingest_within(source: impl AsFd + Send + Sync, directory: &Path, limit: u64) -> Result<Ingested, Error> {
     let writing = || format!("cannot write the image in {}", directory.display());
     let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
     let file: File = rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR).map_err(io_error(writing))?.into();
@@ -58,10 +67,17 @@ pub fn ingest(source: impl AsFd + Send + Sync, directory: &Path) -> Result<Inges
         let early = thread::Builder::new().name("flush".into()).spawn_scoped(scope, early);
         let early = early.map_err(|source| IoError::new("cannot start a thread", source))?;
         let mut writer = Writer { file: &file, pending: 0, flusher };
+        let mut inflated = 0_u64;
         let pumped = pump(
             &ring::digest::SHA512,
             stream,
-            &mut |bytes| writer.write(bytes).map_err(io_error(writing)),
+            &mut |bytes| {
+                inflated = inflated.saturating_add(bytes.len() as u64);
+                if inflated > limit {
+                    return Err(StreamError::TooLarge { limit }.into());
+                }
+                writer.write(bytes).map_err(io_error(writing))
+            },
             None,
             |chunks| layout::read_aci(&mut Reader::new(chunks)),
         );

@@ -178,3 +178,13 @@ fn a_full_disk_is_called_so_and_nothing_stays_on_it() {
     assert!(text.contains(&imported), "{text} {}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("[RKT_NO_SPACE cannot write \"rootfs/data\"]"), "{text}");
 }
+
+#[test]
+fn a_bomb_is_given_up_at_its_limit() {
+    let scratch = Scratch::new();
+    let bomb = gzip(&Tar::aci().file("rootfs/big", &vec![0; 3 << 20]).end());
+    let error = ingest_within(file_with(&scratch, &bomb), scratch.path(), 1 << 20).unwrap_err();
+    assert_eq!(error.code(), "RKT_ARCHIVE_TOO_LARGE");
+    assert_eq!(error.to_string(), "the archive inflates to more than 1048576 bytes");
+    assert!(ingest_within(file_with(&scratch, &bomb), scratch.path(), 4 << 20).is_ok());
+}

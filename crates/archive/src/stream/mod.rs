@@ -19,6 +19,8 @@ pub enum StreamError {
     Corrupt { codec: &'static str, source: io::Error },
     /// Reading it failed.
     Read { source: io::Error },
+    /// It inflates to more than it may.
+    TooLarge { limit: u64 },
 }
 
 impl StreamError {
@@ -28,6 +30,7 @@ impl StreamError {
             Self::Truncated { .. } => "RKT_ARCHIVE_TRUNCATED",
             Self::Corrupt { .. } => "RKT_ARCHIVE_CORRUPT",
             Self::Read { .. } => "RKT_IO",
+            Self::TooLarge { .. } => "RKT_ARCHIVE_TOO_LARGE",
         }
     }
 }
@@ -39,6 +42,7 @@ impl fmt::Display for StreamError {
             Self::Truncated { codec } => write!(f, "the {codec} stream is truncated"),
             Self::Corrupt { codec, .. } => write!(f, "the {codec} stream is corrupt"),
             Self::Read { .. } => f.write_str("cannot read the archive"),
+            Self::TooLarge { limit } => write!(f, "the archive inflates to more than {limit} bytes"),
         }
     }
 }
@@ -47,7 +51,7 @@ impl error::Error for StreamError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Corrupt { source, .. } | Self::Read { source } => Some(source),
-            Self::UnknownType | Self::Truncated { .. } => None,
+            Self::UnknownType | Self::Truncated { .. } | Self::TooLarge { .. } => None,
         }
     }
 }
