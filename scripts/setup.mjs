@@ -25,6 +25,7 @@ const testPackages = {
   'busybox-static': 'busybox',
   bzip2: 'bzip2',
   'containernetworking-plugins': '/usr/lib/cni/ptp',
+  curl: 'curl',
   'dnsmasq-base': 'dnsmasq',
   'docker-registry': 'docker-registry',
   gnupg: 'gpg',

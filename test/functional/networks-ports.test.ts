@@ -1,0 +1,218 @@
+/** Ports of pods that the host offers: to other hosts behind a router, to itself, and to its pods. */
+import assert from 'node:assert/strict'
+import {execFileSync} from 'node:child_process'
+import {copyFileSync, existsSync} from 'node:fs'
+import {test} from 'node:test'
+import {
+  addBusybox,
+  addWithLibraries,
+  aHost,
+  buildImage,
+  compileProgram,
+  connect,
+  eventually,
+  type Host,
+  manifest,
+  Namespace,
+} from './harness/index.ts'
+
+/** A host, a router, and a client behind it; the router knows nothing of pods. */
+class Lan implements Disposable {
+  readonly host = new Namespace()
+  readonly router = new Namespace()
+  readonly client = new Namespace()
+
+  constructor() {
+    connect(this.host, '192.0.2.2/24', this.router, '192.0.2.1/24', 'lan')
+    connect(this.client, '198.51.100.2/24', this.router, '198.51.100.1/24', 'wan')
+    this.host.run('ip -6 address add fd00:2::2/64 dev lan nodad; ip route add default via 192.0.2.1')
+    this.router.run('echo 1 > /proc/sys/net/ipv4/ip_forward; ip -6 address add fd00:2::1/64 dev lan nodad')
+    this.client.run('ip route add default via 198.51.100.1')
+  }
+
+  [Symbol.dispose](): void {
+    for (const namespace of [this.client, this.router, this.host]) namespace[Symbol.dispose]()
+  }
+}
+
+/** A web server that answers who asks: `example.com/web`, port `http`; `echo` is three ports of datagrams that are answered. */
+async function webServer(): Promise<string> {
+  const file = '/tmp/rkt-fixtures/web-server.aci'
+  if (existsSync(file)) return file
+  const ports = [
+    {name: 'http', port: 80, protocol: 'tcp'},
+    {count: 3, name: 'echo', port: 5000, protocol: 'udp'},
+  ]
+  const serve = 'udp-echo 5000 5001 5002 & exec httpd -f -p 80 -h /www'
+  return await buildImage(
+    manifest({app: {exec: ['/bin/sh', '-c', serve], ports}, name: 'example.com/web'}),
+    (rootfs) => {
+      addBusybox(rootfs)
+      addWithLibraries(rootfs, '/usr/bin/curl')
+      copyFileSync(compileProgram('udp-echo'), `${rootfs}/bin/udp-echo`)
+      execFileSync('sh', [
+        '-ec',
+        `mkdir -p ${rootfs}/www/cgi-bin; cd ${rootfs}/www/cgi-bin; printf '#!/bin/sh\\necho; echo $REMOTE_ADDR | sed s,.*ffff:,, | tr -d []\\n' > who; chmod 755 who`,
+      ])
+      execFileSync('sh', ['-ec', `cd ${rootfs}/bin; ln -sf busybox httpd`])
+    },
+    file,
+  )
+}
+
+async function lanHost(lan: Lan): Promise<Host> {
+  const host = await aHost()
+  host.within = lan.host.within
+  return host
+}
+
+/** What the web server at that address says of who asks. */
+const ask = (from: Namespace, where: string) => from.run(`curl -sSfg --max-time 5 http://${where}/cgi-bin/who`).trim()
+
+const answers = (from: Namespace, where: string) => {
+  try {
+    return ask(from, where) !== ''
+  } catch {
+    return false
+  }
+}
+
+test('a port is reached from outside, from the host by every address, from other pods and from its own', async () => {
+  using lan = new Lan()
+  await using host = await lanHost(lan)
+  const pod = await host.pod(['--port=http:8080', await webServer()])
+  const address = (await pod.status()).networks?.replace('default:ip4=', '') ?? ''
+  await eventually(() => answers(lan.client, '192.0.2.2:8080'), 'the server to answer')
+
+  // The server sees who asks, not the host.
+  assert.equal(ask(lan.client, '192.0.2.2:8080'), '198.51.100.2')
+  assert.notEqual(ask(lan.host, '127.0.0.1:8080'), '')
+  assert.notEqual(ask(lan.host, '192.0.2.2:8080'), '')
+  assert.notEqual(ask(lan.host, '172.16.28.1:8080'), '')
+  assert.notEqual(ask(lan.host, '[::1]:8080'), '')
+  assert.notEqual(ask(lan.router, '[fd00:2::2]:8080'), '')
+  const fromPod = ['/usr/bin/curl', '-sSf', '--max-time', '5', 'http://192.0.2.2:8080/cgi-bin/who']
+  assert.notEqual(await pod.enter(...fromPod), '')
+  const other = await host.ok(['run', await webServer(), `--exec=${fromPod[0]}`, '--', ...fromPod.slice(1)])
+  assert.match(other, /\d+\.\d+\.\d+\.\d+$/m)
+  assert.equal(ask(lan.host, `${address}:80`), '172.16.28.1')
+
+  await pod.stop()
+  assert.ok(!answers(lan.host, '127.0.0.1:8080') && !answers(lan.host, '[::1]:8080') && !answers(lan.client, '192.0.2.2:8080'))
+  assert.equal(lan.host.run('nft list ruleset'), '')
+})
+
+test('a pod of the default network talks to the world by the address of its host, one of default-restricted does not', async () => {
+  using lan = new Lan()
+  await using host = await lanHost(lan)
+  await using client = await aHost()
+  client.within = lan.client.within
+  const server = await client.pod(['--net=host', await webServer()])
+  await eventually(() => answers(lan.client, '127.0.0.1:80'), 'the server to answer')
+  const words = [await webServer(), '--exec=/usr/bin/curl', '--', '-sSf', '--max-time', '3', 'http://198.51.100.2/cgi-bin/who']
+
+  assert.match(await host.ok(['run', ...words]), /: 192\.0\.2\.2$/m)
+  assert.notEqual((await host.rkt(['run', '--net=default-restricted', ...words])).status, 0)
+  await server.stop()
+})
+
+test('a port on one address of the host is reached there only', async () => {
+  using lan = new Lan()
+  await using host = await lanHost(lan)
+  await host.pod(['--port=http:192.0.2.2:8080', await webServer()])
+  await eventually(() => answers(lan.client, '192.0.2.2:8080'), 'the server to answer')
+
+  assert.ok(!answers(lan.host, '127.0.0.1:8080'))
+  assert.ok(!answers(lan.host, '[::1]:8080'))
+  // The other address of the host is free for somebody else.
+  const second = await host.pod(['--port=http:127.0.0.1:8080', await webServer()])
+  await eventually(() => answers(lan.host, '127.0.0.1:8080'), 'the other server to answer')
+  await second.stop()
+})
+
+test('a range of ports, datagrams too, by both families', async () => {
+  using lan = new Lan()
+  await using host = await lanHost(lan)
+  await host.pod(['--port=http:8080', '--port=echo:6000', await webServer()])
+  await eventually(() => answers(lan.host, '127.0.0.1:8080'), 'the server to answer')
+  const echo = (from: Namespace, where: string) =>
+    from.run(`python3 - <<'END'
+import socket
+host, port = ${JSON.stringify(where)}.rsplit(':', 1)
+s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(3); s.connect((host, int(port))); s.send(b'hello'); print(s.recv(99).decode())
+END`)
+
+  for (const port of [6000, 6001, 6002]) assert.equal(echo(lan.client, `192.0.2.2:${port}`), 'hello\n')
+  assert.equal(echo(lan.host, '127.0.0.1:6001'), 'hello\n')
+  assert.equal(echo(lan.host, '::1:6002'), 'hello\n')
+  assert.throws(() => echo(lan.client, '192.0.2.2:6003'))
+})
+
+test('a port that somebody has is refused, and who it is', async () => {
+  using lan = new Lan()
+  await using host = await lanHost(lan)
+  const image = await webServer()
+  const pod = await host.pod(['--port=http:8080', image])
+
+  const message = await host.refused(['run', '--port=http:192.0.2.2:8080', image])
+  assert.match(
+    message,
+    new RegExp(`failed to setup network: cannot forward ports: port tcp-192\\.0\\.2\\.2:8080 is taken by pod ${pod.uuid}$`, 'm'),
+  )
+
+  await using listener = await aHost()
+  listener.within = lan.host.within
+  const running = listener.start([
+    'run',
+    '--net=host',
+    '--insecure-options=all',
+    image,
+    '--exec=/bin/httpd',
+    '--',
+    '-f',
+    '-p',
+    '8081',
+    '-h',
+    '/',
+  ])
+  await eventually(() => lan.host.run('ss -ltn').includes(':8081'), `the host's own server to listen: ${running.stderr}`)
+  assert.match(await host.refused(['run', '--port=http:8081', image]), /port tcp-0\.0\.0\.0:8081 is taken by httpd \(pid \d+\)$/m)
+
+  // What was refused holds nothing, and what ends is free again.
+  await pod.stop()
+  await (await host.pod(['--port=http:8080', image])).stop()
+})
+
+test('the port of a pod that was killed goes to the next that asks, and gc takes its rules away', async () => {
+  using lan = new Lan()
+  await using host = await lanHost(lan)
+  const image = await webServer()
+  const first = await host.pod(['--port=http:8080', image])
+  first.process.kill('SIGKILL')
+  await first.process.exit
+
+  const second = await host.pod(['--port=http:8080', image])
+  await eventually(() => answers(lan.client, '192.0.2.2:8080'), 'the second server to answer')
+  second.process.kill('SIGKILL')
+  await second.process.exit
+  assert.notEqual(lan.host.run('nft list ruleset'), '')
+
+  await host.ok(['gc', '--grace-period=0s'])
+  assert.equal(lan.host.run('nft list ruleset'), '')
+  assert.doesNotMatch(lan.host.run('ip -o link'), /veth/)
+  await (await host.pod(['--port=http:8080', image])).stop()
+})
+
+test('ports that no app has, or that need a network, are refused', async () => {
+  await using host = await aHost()
+  const image = await webServer()
+
+  assert.match(await host.refused(['run', '--port=nosuch:80', image]), /port name "nosuch" could not be found in any apps/)
+  assert.match(
+    await host.refused(['prepare', '--port=http:80', '--port=http:127.0.0.1:80', image]),
+    /port tcp-127\.0\.0\.1:80 already mapped to pod port 80/,
+  )
+  const uuid = (await host.ok(['prepare', '--quiet', '--port=http:80', image])).trim()
+  assert.match(await host.refused(['run-prepared', '--net=none', uuid]), /failed to setup network: no networks found/)
+})
