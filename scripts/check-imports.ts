@@ -10,7 +10,7 @@ export type ImportGraph = ReadonlyMap<string, readonly string[]>
 
 /** From the bottom up: a room may import those before it. Rooms of one line do not know each other, but for `also`. */
 const layers = [
-  ['errors'],
+  ['errors', 'privileges'],
   ['diagnostics', 'native', 'appc', 'config', 'http'],
   ['oci'],
   ['store', 'trust'],
@@ -23,7 +23,7 @@ const layers = [
   ['commands', 'index', 'main'],
 ]
 /** Rooms that know less than their layer lets them. */
-const only: Readonly<Record<string, readonly string[]>> = {appc: ['errors'], config: ['errors'], main: ['cli', 'errors']}
+const only: Readonly<Record<string, readonly string[]>> = {appc: ['errors'], config: ['errors', 'privileges'], main: ['cli', 'errors']}
 /** Files of a room that others may name beside its index.ts. */
 const openFiles = new Set(['src/native/contract.ts'])
 

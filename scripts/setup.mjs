@@ -38,6 +38,7 @@ const testPackages = {
   skopeo: 'skopeo',
   socat: 'socat',
   systemd: 'systemd-socket-activate',
+  uidmap: 'newuidmap',
   umoci: 'umoci',
   'util-linux': 'unshare',
   'xz-utils': 'xz',

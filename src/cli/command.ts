@@ -7,6 +7,7 @@
 
 import type {Engine} from '../engine/index.ts'
 import {RktError} from '../errors.ts'
+import {scope} from '../privileges.ts'
 import type {ArgInput, ArgValues} from './args.ts'
 import {scanImages} from './argv/images.ts'
 import {OptionError} from './argv/options.ts'
@@ -171,8 +172,9 @@ export abstract class EngineCommand {
     if (this.globals.debug) this.note(text)
   }
 
+  /** An ordinary user may do to pods of their own what root may do to the system's. */
   protected requireRoot(): void {
-    if (process.geteuid?.() !== 0) throw new RktError('RKT_NOT_ROOT', 'cannot run as unprivileged user')
+    if (process.geteuid?.() !== 0 && scope() !== 'own') throw new RktError('RKT_NOT_ROOT', 'cannot run as unprivileged user')
   }
 
   /** The engine over the directories that the global options name; its caller disposes of it. */

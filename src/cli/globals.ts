@@ -2,6 +2,7 @@
 
 import {resolve} from 'node:path'
 import {INSECURE_OPTION_WORDS, type InsecureOptions, parseInsecureOptions, SECURE} from '../config/index.ts'
+import {defaultDirectories} from '../privileges.ts'
 import {Flags, type FlagValues} from './flags.ts'
 
 const directory = (text: string) => {
@@ -22,7 +23,7 @@ export const globalFlags = {
   }),
   'local-config': Flags.custom({
     completes: 'directory',
-    default: '/etc/rkt',
+    default: defaultDirectories().localConfig,
     defaultText: '/etc/rkt',
     description: 'local configuration directory',
     parse: directory,

@@ -3,6 +3,7 @@ import {basename, join} from 'node:path'
 import {getSystemErrorMessage} from 'node:util'
 
 import {RktError} from '../errors.ts'
+import {isSystemRoot} from '../privileges.ts'
 import {DIRECTORIES, PARSERS, quoteList, type Settings} from './kinds.ts'
 import {type Members, membersOf, textOf} from './members.ts'
 import {rememberFile} from './origins.ts'
@@ -126,7 +127,7 @@ function readTrusted(path: string): string {
 
 /** Root does not obey what another user could have written. Group-writable is well: that group is root's to fill. */
 function requireTrusted(file: string, holder: string, {mode, uid}: Stats): void {
-  if (process.geteuid?.() !== 0) return
+  if (!isSystemRoot()) return
   const reason = uid !== 0 ? `is owned by user ${uid}, not by root` : (mode & 0o002) !== 0 ? 'can be written by every user' : null
   if (reason === null) return
   const subject = holder === file ? 'it' : `its directory ${JSON.stringify(holder)}`

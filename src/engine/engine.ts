@@ -4,6 +4,7 @@ import type {Config, InsecureOptions} from '../config/index.ts'
 import {loadConfig} from '../config/index.ts'
 import type {Diagnostics} from '../diagnostics.ts'
 import {explain, type PodEngine, Pods} from '../pod/index.ts'
+import {defaultDirectories, scope} from '../privileges.ts'
 import {openStore, type Store} from '../store/index.ts'
 import {openTreestore, type Treestore} from '../treestore/index.ts'
 
@@ -22,8 +23,6 @@ export interface EngineOptions {
 export interface Engine extends AsyncDisposable, PodEngine {
   readonly options: EngineOptions
 }
-
-const defaultDataDir = '/var/lib/rkt'
 
 /** The engine over the data directory that options and configuration name. Nothing is opened or made by it. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
@@ -51,8 +50,15 @@ class LazyEngine implements Engine {
   }
 
   get dataDir(): string {
-    this.#dataDir ??= realPath(this.options.dataDir ?? this.config.paths.data ?? defaultDataDir)
+    this.#dataDir ??= realPath(this.options.dataDir ?? this.#configuredDataDir() ?? defaultDirectories().data)
     return this.#dataDir
+  }
+
+  /** The system's configuration says where the system's data lies, not an ordinary user's. */
+  #configuredDataDir(): string | undefined {
+    if (scope() === 'system') return this.config.paths.data
+    const {localConfig, userConfig} = this.options
+    return orExplained('cannot get configuration', () => loadConfig({local: localConfig, user: userConfig})).paths.data
   }
 
   get diagnostics(): Diagnostics {

@@ -11,7 +11,7 @@ test('the NODE_ variables of the caller take the place of ours', () => {
   process.env = {
     NODE_COMPILE_CACHE: '/opt/rkt/dist/.cache',
     PATH: '/bin',
-    RKT_LAUNCH: '1;l=;i=0;m=0;u=22;d=bbb;s=;n=NODE_OPTIONS=--title%3D%22a%3Bb%2Cc%22,NODE_PATH=/%C3%A4,NODE_EMPTY=',
+    RKT_LAUNCH: '1;l=;i=0;m=0;u=22;d=bbb;s=;o=s;n=NODE_OPTIONS=--title%3D%22a%3Bb%2Cc%22,NODE_PATH=/%C3%A4,NODE_EMPTY=',
   }
   assert.deepEqual(callerEnvironment(), {NODE_EMPTY: '', NODE_OPTIONS: '--title="a;b,c"', NODE_PATH: '/ä', PATH: '/bin'})
 })

@@ -2,6 +2,7 @@ import {chmodSync, lchownSync, lstatSync, type Stats, symlinkSync, unlinkSync} f
 import {join} from 'node:path'
 import {RktError} from '../errors.ts'
 import type {IdRange} from '../native/index.ts'
+import {isSystemRoot} from '../privileges.ts'
 import {isAbsent} from './absent.ts'
 import {makeDirectory, writeNew} from './files.ts'
 
@@ -81,7 +82,13 @@ export class Layer {
   /** Gives something of ours, which belongs to root, to an owner as the image has it. */
   #own(path: string, {gid, uid}: {readonly gid: number; readonly uid: number}): void {
     const [owner, group] = [this.#outside(uid), this.#outside(gid)]
-    if (owner !== 0 || group !== 0) lchownSync(path, owner, group)
+    if (owner === 0 && group === 0) return
+    try {
+      lchownSync(path, owner, group)
+    } catch (error) {
+      // An ordinary user who had more ids when the image was rendered has nobody to give it to now.
+      if (isSystemRoot() || !(error instanceof Error && 'code' in error && error.code === 'EINVAL')) throw error
+    }
   }
 
   /** An id that the pod has not is nobody's inside, and stays so. */

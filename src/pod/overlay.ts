@@ -1,6 +1,7 @@
 import {chmodSync, chownSync, closeSync, existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {type IdRange, native, type OverlayMount, unwrap} from '../native/index.ts'
+import {isSystemRoot} from '../privileges.ts'
 import type {TreeId} from '../treestore/index.ts'
 import type {PodEngine} from './engine-slice.ts'
 import {makeDirectory} from './files.ts'
@@ -83,6 +84,7 @@ export class PodOverlays implements Disposable {
 
 /** The members of group `rkt` may read what pods wrote. */
 function rktGroup(): number | undefined {
+  if (!isSystemRoot()) return undefined
   try {
     const id = /^rkt:[^:]*:(\d+):/m.exec(readFileSync('/etc/group', 'latin1'))?.[1]
     return id === undefined ? undefined : Number(id)

@@ -7,6 +7,7 @@ import {existsSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
 import {causeChain, RktError} from '../errors.ts'
+import {defaultDirectories} from '../privileges.ts'
 import {readIfPresent} from './absent.ts'
 import type {PodEngine} from './engine-slice.ts'
 import {writeNew} from './files.ts'
@@ -15,7 +16,7 @@ import {podFiles} from './paths.ts'
 import type {PreparedPod} from './prepared-pod.ts'
 
 /** Where the service takes registrations: root's alone. */
-export const metadataSocket = '/run/rkt/metadata-svc.sock'
+export const metadataSocket = join(defaultDirectories().runtime, 'metadata-svc.sock')
 
 const tries = 3
 const pauseMs = 1000

@@ -96,7 +96,7 @@ fn digest(text: &str) -> Result<Digest, NativeFailure> {
 
 /// Only root can write the attributes that nobody else can.
 fn flavor() -> Flavor {
-    if rustix::process::geteuid().is_root() { Flavor::Trusted } else { Flavor::User }
+    archive::Privileges::own().flavor()
 }
 
 /// A size of JavaScript, which has no negative ones.

@@ -1,9 +1,12 @@
 //! Overlays as detached mounts (fsopen(2)): nothing is visible until one is moved to its place, and a closed descriptor leaves nothing.
 
 use crate::beneath::path_of;
+use archive::layer::Flavor;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
+};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -55,6 +58,10 @@ type SetLowers = fn(&OwnedFd, &[&Path], &mut Vec<OwnedFd>) -> Result<(), Overlay
 fn try_mount(layers: &Layers<'_>, set_lowers: SetLowers) -> Result<OwnedFd, OverlayError> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| failure("open overlay", errno))?;
     set(&context, "source", Path::new("overlay"))?; // what /proc/mounts shows
+    // In a user namespace nobody may write the attributes that only the host's root can.
+    if archive::Privileges::own().flavor() == Flavor::User {
+        fsconfig_set_flag(&context, "userxattr").map_err(|errno| told(&context, "set userxattr", errno))?;
+    }
     let mut held = Vec::new();
     set_lowers(&context, &layers.lowers, &mut held)?;
     if let Some((upper, work)) = layers.writable {

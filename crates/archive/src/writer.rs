@@ -14,6 +14,7 @@ use rustix::{
 use crate::{
     error::{Error, io_error},
     names::{Full, Kind as NodeKind, Location, MAX_NAMES, Names, Node, below_rootfs, clean, show},
+    privileges::Privileges,
     render::{RenderError, Shift},
     tar::{Entry, Kind, Reader, Source, Timestamp},
 };
@@ -54,7 +55,7 @@ pub struct Writer {
     directories: HashMap<Vec<u8>, Metadata>,
     directory_bytes: usize,
     shift: Option<Shift>,
-    privileged: bool,
+    privileges: Privileges,
     stats: TreeStats,
 }
 
@@ -68,8 +69,7 @@ impl Writer {
             directories: HashMap::new(),
             directory_bytes: 0,
             shift,
-            // Ownership is for root alone (chown(2)); for others all files are theirs.
-            privileged: rustix::process::geteuid().is_root(),
+            privileges: Privileges::own(),
             stats: TreeStats::default(),
         }
     }
@@ -182,7 +182,7 @@ impl Writer {
             if !self.names.contains(&key) {
                 let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
                 self.make_directory(parent, name, &show(path))?;
-                let owner = self.shift.filter(|_| self.privileged).map(|shift| (shift.base, shift.base));
+                let owner = self.shift.and_then(|shift| self.privileges.owner((shift.base, shift.base)));
                 self.note_directory(path, Metadata { mode: 0o755, owner, times: None })?;
                 self.stats.entries += 1;
                 let here = self
@@ -272,6 +272,9 @@ impl Writer {
         device: fs::Dev,
         shown: &str,
     ) -> Result<(), Error> {
+        if of != FileType::Fifo && self.privileges.lacks_devices() {
+            return Ok(());
+        }
         let parent = self.directory(at.parent())?;
         fs::mknodat(parent, at.name(), of, Mode::RUSR | Mode::WUSR, device)
             .map_err(io_error(|| format!("cannot create \"{shown}\"")))?;
@@ -330,7 +333,7 @@ impl Writer {
                 .map_err(|source| RenderError::Owner { entry: show(&entry.path).into_owned(), source })?,
             None => (entry.uid, entry.gid),
         };
-        Ok(self.privileged.then_some(owner))
+        Ok(self.privileges.owner(owner))
     }
 }
 

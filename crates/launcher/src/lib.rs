@@ -8,7 +8,7 @@ mod restore;
 pub mod sys;
 mod text;
 
-pub use record::{Inherited, Limit, RESOURCES, Stdio};
+pub use record::{Inherited, Limit, RESOURCES, Scope, Stdio};
 pub use restore::{RestoreError, Undo, restore, restore_defaults};
 pub use text::ParseError;
 

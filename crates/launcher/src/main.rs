@@ -2,12 +2,15 @@
 //!
 //! It has a C `main`, because the Rust runtime changes what is to be recorded: it ignores SIGPIPE and opens closed descriptors.
 
-#![no_main]
+#![cfg_attr(not(test), no_main)]
+#![cfg_attr(test, allow(dead_code, unused_imports, reason = "the entry point is not part of a test executable"))]
 
 mod install;
+mod rootless;
+mod scope;
 
 use install::{Install, Problem};
-use launcher::{Inherited, Stdio, VARIABLE, sys};
+use launcher::{Inherited, Scope, Stdio, VARIABLE, sys};
 use std::ffi::{CString, c_char, c_int};
 use std::io::Write;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -18,13 +21,14 @@ const FAILURE: c_int = 254;
 /// The kernel takes no longer string than this, its closing zero included (execve(2)).
 const LONGEST_STRING: usize = 128 * 1024;
 
+#[cfg(not(test))]
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: called by the C runtime.
     let arguments = unsafe { sys::arguments(argc, argv) };
     let environment: Vec<(Vec<u8>, Vec<u8>)> =
         std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())).collect();
-    let record = Inherited::capture(&environment);
+    let record = Inherited { scope: scope::scope(&arguments), ..Inherited::capture(&environment) };
     open_closed(&record);
     let problem = match start(&record, environment, arguments) {
         Ok(never) => match never {},
@@ -59,6 +63,10 @@ fn start(record: &Inherited, environment: Vec<(Vec<u8>, Vec<u8>)>, arguments: Ve
     variables.push(pair(VARIABLE.as_bytes(), text.as_bytes()));
     if let Some(cache) = install.compile_cache() {
         variables.push(pair(b"NODE_COMPILE_CACHE", cache.as_os_str().as_bytes()));
+    }
+    if record.scope == Scope::Namespace {
+        // Last of all: in there files of the system's root belong to nobody.
+        rootless::enter()?;
     }
     let program = c_string(node.as_os_str().as_bytes());
     // No options for Node: those that change V8's flags (--max-lazy, --no-opt, --single-threaded, --no-maglev) make it refuse the

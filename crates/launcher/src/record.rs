@@ -29,6 +29,17 @@ pub enum Stdio {
     NonBlocking,
 }
 
+/// Whose data a command works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The system's, with the rights that the caller has.
+    System,
+    /// An ordinary user's own.
+    Own,
+    /// The same, as root in a user namespace of the launcher's making.
+    Namespace,
+}
+
 /// What a process inherits over execve(2) and Node does not leave as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inherited {
@@ -44,6 +55,8 @@ pub struct Inherited {
     pub stdio: [Stdio; 3],
     /// Which descriptors of socket activation (sd_listen_fds(3)) were open, ascending, when they were meant for this process.
     pub listen: Vec<RawFd>,
+    /// Decided by the launcher; the system's until then.
+    pub scope: Scope,
     /// The caller's `NODE_*` variables: names and values as bytes, in their order.
     pub node: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -67,6 +80,7 @@ impl Inherited {
             umask: sys::umask(),
             stdio,
             listen: listen_fds(environment),
+            scope: Scope::System,
             node,
         }
     }

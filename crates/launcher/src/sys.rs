@@ -2,7 +2,7 @@
 
 use libc::c_int;
 use std::ffi::{CStr, CString, c_char};
-use std::io;
+use std::io::{self, PipeWriter, Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::ptr;
@@ -163,4 +163,66 @@ pub fn effective_user() -> u32 {
 pub fn real_user() -> u32 {
     // SAFETY: never fails.
     unsafe { libc::getuid() }
+}
+
+/// The effective group.
+pub fn effective_group() -> u32 {
+    // SAFETY: never fails.
+    unsafe { libc::getegid() }
+}
+
+/// The groups of this process, the effective one among them.
+pub fn groups() -> Vec<u32> {
+    // SAFETY: with no room the call only counts.
+    let count = unsafe { libc::getgroups(0, ptr::null_mut()) };
+    let mut groups = vec![0; usize::try_from(count).unwrap_or(0)];
+    // SAFETY: there is room for as many as were counted; more are an error, which leaves them alone.
+    let got = unsafe { libc::getgroups(count, groups.as_mut_ptr()) };
+    groups.truncate(usize::try_from(got).unwrap_or(0));
+    groups.push(effective_group());
+    groups
+}
+
+/// Enters a new user namespace, and a mount namespace that belongs to it; only to be called while the process has one thread.
+pub fn unshare_users() -> io::Result<()> {
+    // SAFETY: takes no pointer.
+    check(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) }).map(drop)
+}
+
+/// A child that stays in the namespaces that its parent leaves, and does something when it is told to.
+pub struct Outsider {
+    child: libc::pid_t,
+    gate: PipeWriter,
+}
+
+impl Outsider {
+    /// Starts the child, which waits. Only to be called while the process has one thread.
+    pub fn start(act: impl FnOnce() -> bool) -> io::Result<Self> {
+        let (mut told, gate) = io::pipe()?;
+        // SAFETY: the process has one thread, so the child may do whatever its parent may.
+        let child = check(unsafe { libc::fork() })?;
+        if child != 0 {
+            return Ok(Self { child, gate });
+        }
+        drop(gate);
+        let mut word = [0];
+        let asked = told.read(&mut word).is_ok_and(|count| count == 1);
+        let status = if asked && act() { 0 } else { 1 };
+        // SAFETY: ends the child without what its parent would do at its end.
+        unsafe { libc::_exit(status) }
+    }
+
+    /// Tells the child, and waits for it: whether it succeeded. Dropped before, it does nothing.
+    pub fn finish(mut self) -> io::Result<bool> {
+        self.gate.write_all(&[1])?;
+        let mut status = 0;
+        // SAFETY: `status` is one integer.
+        while unsafe { libc::waitpid(self.child, &mut status, 0) } < 0 {
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        }
+        Ok(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0)
+    }
 }

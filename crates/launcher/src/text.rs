@@ -1,14 +1,14 @@
 //! The record as text, for one environment variable:
 //!
 //! ```text
-//! 1;l=SOFT:HARD,…;i=IGNORED;m=BLOCKED;u=UMASK;d=STDIO;s=FD,…;n=NAME=VALUE,…
+//! 1;l=SOFT:HARD,…;i=IGNORED;m=BLOCKED;u=UMASK;d=STDIO;s=FD,…;o=SCOPE;n=NAME=VALUE,…
 //! ```
 //!
-//! All eight fields, in this order. `l`: sixteen pairs, hexadecimal, `-` for no limit. `i`, `m`: sets of signals, hexadecimal. `u`: octal.
-//! `d`: three letters, `b`locking, `n`on-blocking or `-` closed. `s`: decimal descriptors, may be empty. `n`: may be empty; in names and
+//! All nine fields, in this order. `l`: sixteen pairs, hexadecimal, `-` for no limit. `i`, `m`: sets of signals, hexadecimal. `u`: octal.
+//! `d`: three letters, `b`locking, `n`on-blocking or `-` closed. `s`: decimal descriptors, may be empty. `o`: `s`ystem, `o`wn or `n`amespace. `n`: may be empty; in names and
 //! values every byte but letters, digits and `_-./:` stands as `%XX`. The parser believes nothing: whoever starts Node by hand may have written it.
 
-use crate::record::{Inherited, Limit, RESOURCES, Stdio};
+use crate::record::{Inherited, Limit, RESOURCES, Scope, Stdio};
 use std::fmt::{self, Write};
 use std::os::fd::RawFd;
 
@@ -36,8 +36,12 @@ impl Inherited {
         let listen = self.listen.iter().map(RawFd::to_string).collect::<Vec<_>>().join(",");
         let node =
             self.node.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value))).collect::<Vec<_>>();
-        let Self { ignored, blocked, umask, .. } = self;
-        format!("1;l={limits};i={ignored:x};m={blocked:x};u={umask:o};d={stdio};s={listen};n={}", node.join(","))
+        let Self { ignored, blocked, scope, umask, .. } = self;
+        format!(
+            "1;l={limits};i={ignored:x};m={blocked:x};u={umask:o};d={stdio};s={listen};o={};n={}",
+            scope_letter(*scope),
+            node.join(",")
+        )
     }
 
     /// The record of a text.
@@ -60,6 +64,7 @@ impl Inherited {
             umask: parse_umask(field("u", "umask")?).ok_or(ParseError("umask"))?,
             stdio: parse_stdio(field("d", "descriptors")?).ok_or(ParseError("descriptors"))?,
             listen: parse_listen(field("s", "sockets")?).ok_or(ParseError("sockets"))?,
+            scope: parse_scope(field("o", "scope")?).ok_or(ParseError("scope"))?,
             node: parse_variables(field("n", "variables")?).ok_or(ParseError("variables"))?,
         };
         if fields.next().is_some() { Err(ParseError("end")) } else { Ok(record) }
@@ -76,6 +81,18 @@ fn letter(stdio: Stdio) -> char {
         Stdio::Blocking => 'b',
         Stdio::NonBlocking => 'n',
     }
+}
+
+fn scope_letter(scope: Scope) -> char {
+    match scope {
+        Scope::System => 's',
+        Scope::Own => 'o',
+        Scope::Namespace => 'n',
+    }
+}
+
+fn parse_scope(text: &str) -> Option<Scope> {
+    [Scope::System, Scope::Own, Scope::Namespace].into_iter().find(|scope| text == scope_letter(*scope).to_string())
 }
 
 fn escape(bytes: &[u8]) -> String {
@@ -176,6 +193,7 @@ mod tests {
             blocked: 1 << 63,
             umask: 0o027,
             stdio: [Stdio::Blocking, Stdio::Closed, Stdio::NonBlocking],
+            scope: Scope::Namespace,
             listen: vec![3, 5],
             node: vec![
                 (b"NODE_OPTIONS".to_vec(), b"--max-old-space-size=100 --title=\"a;b,c\"".to_vec()),
@@ -195,7 +213,7 @@ mod tests {
         let none = ["-:-"; 16].join(",");
         let limits = none.replacen("-:-", "@", 8).replace("@,@,@,@,@,@,@,@", "-:-,-:-,-:-,-:-,0:-,-:-,-:-,400:4e20");
         let expected = format!(
-            "1;l={limits};i=1000;m=8000000000000000;u=27;d=b-n;s=3,5;n=NODE_OPTIONS=--max-old-space-size%3D100%20--title%3D%22a%3Bb%2Cc%22,\
+            "1;l={limits};i=1000;m=8000000000000000;u=27;d=b-n;s=3,5;o=n;n=NODE_OPTIONS=--max-old-space-size%3D100%20--title%3D%22a%3Bb%2Cc%22,\
              NODE_PATH=%FF%25%3D%0A,NODE_NOTHING="
         );
         assert_eq!(sample().encode(), expected);
@@ -204,7 +222,7 @@ mod tests {
     #[test]
     fn an_empty_list_has_no_items() {
         let record = Inherited { listen: Vec::new(), node: Vec::new(), ..sample() };
-        assert!(record.encode().ends_with(";s=;n="));
+        assert!(record.encode().ends_with(";s=;o=n;n="));
         assert_eq!(Inherited::parse(&record.encode()), Ok(record));
     }
 
@@ -224,6 +242,8 @@ mod tests {
             (";u=27", ";u=", "umask"),
             (";d=b-n", ";d=b-", "descriptors"),
             (";d=b-n", ";d=b-x", "descriptors"),
+            (";o=n", ";o=x", "scope"),
+            (";o=n", ";o=", "scope"),
             (";s=3,5", ";s=2", "sockets"),
             (";s=3,5", ";s=99999999999", "sockets"),
             (";n=NODE_", ";n=LD_", "variables"),

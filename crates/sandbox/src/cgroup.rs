@@ -29,6 +29,14 @@ pub struct Hierarchy {
     pub path: String,
 }
 
+impl Hierarchy {
+    /// Whether this process may make cgroups below its own, and move itself there.
+    pub fn is_delegated(&self) -> bool {
+        use rustix::fs::{Access, access};
+        access(&self.own, Access::WRITE_OK).is_ok() && access(self.own.join("cgroup.procs"), Access::WRITE_OK).is_ok()
+    }
+}
+
 /// The hierarchies that a pod uses, out of the texts of /proc/self/cgroup and /proc/self/mountinfo. `controllers_of` reads a file
 /// `cgroup.controllers`.
 pub fn discover(cgroup: &str, mountinfo: &str, controllers_of: impl Fn(&Path) -> String) -> Vec<Hierarchy> {

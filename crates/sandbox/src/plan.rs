@@ -73,6 +73,8 @@ pub enum Network {
     Host,
     /// Its own, attached to the networks of the plan.
     Contained,
+    /// Its own, born with pid 1, which has the loopback interface only: for who may attach it to nothing.
+    Loopback,
 }
 
 /// A network of the pod.
@@ -122,6 +124,9 @@ pub struct Sysctl {
 pub struct Cgroups {
     /// What the file `subcgroup` says: the path relative to a controller's mount.
     pub subcgroup: Option<String>,
+    /// There are hierarchies in which this user may make nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub undelegated: bool,
     /// One entry a hierarchy.
     pub hierarchies: Vec<CgroupPlace>,
     /// Files of the version 2 hierarchy that pass controllers down, with their content, written before any process enters.

@@ -58,11 +58,13 @@ fn resolve(root: &Root, name: &str, kind: Kind, ids: Option<IdMap>) -> Result<u3
     }
 }
 
+/// The ids of an ordinary user begin with their own.
 fn out_of_range(name: &str, kind: Kind, id: u32, ids: IdMap) -> Failure {
+    let next = if ids.base == 0 { " (/etc/subuid and /etc/subgid give a user more)" } else { "" };
+    let count = ids.count;
     Failure::new(format!(
-        "{} \"{name}\": id {id} is not among the {} of the pod's user namespace",
-        kind.word(),
-        ids.count
+        "{} \"{name}\": id {id} is not among the {count} of the pod's user namespace{next}",
+        kind.word()
     ))
 }
 

@@ -4,12 +4,13 @@ import {existsSync, lstatSync, readdirSync, realpathSync} from 'node:fs'
 import {homedir} from 'node:os'
 import {dirname, join} from 'node:path'
 import {RktError} from '../../errors.ts'
+import {isSystemRoot} from '../../privileges.ts'
 
 /** `$XDG_DATA_HOME/rkt/plugins` when that is set; else one directory for root and one in each user's home. */
 export function pluginDirectory(): string {
   const data = process.env.XDG_DATA_HOME
   if (data?.startsWith('/')) return join(data, 'rkt/plugins')
-  return process.geteuid?.() === 0 ? '/usr/local/lib/rkt/plugins' : join(homedir(), '.local/share/rkt/plugins')
+  return isSystemRoot() ? '/usr/local/lib/rkt/plugins' : join(homedir(), '.local/share/rkt/plugins')
 }
 
 export function hasInstalledPlugins(): boolean {
@@ -20,8 +21,8 @@ export function hasInstalledPlugins(): boolean {
  * Refuses, for root, a directory that another user could change: something in it, or a directory above it, belongs to another user or
  * may be written by others. (In a sticky directory above, others cannot replace what is root's.)
  */
-export function assertOnlyRootWrites(directory: string, euid = process.geteuid?.()): void {
-  if (euid !== 0) return
+export function assertOnlyRootWrites(directory: string, isRoot = isSystemRoot()): void {
+  if (!isRoot) return
   const root = realpathSync(directory)
   for (let at = dirname(root); ; at = dirname(at)) {
     const {mode, uid} = lstatSync(at)

@@ -5,12 +5,13 @@ use std::{collections::HashSet, fs::File, os::fd::AsFd, path::PathBuf};
 use rustix::fs::{self, Mode};
 
 use super::{
-    Digest, Flavor, Ingest, LayerError, Reading, RenderTarget, Rendered,
+    Digest, Ingest, LayerError, Reading, RenderTarget, Rendered,
     ingest::take,
     merge::{merge, open_directory},
 };
 use crate::{
     error::{Error, io_error},
+    privileges::Privileges,
     render::{Shift, open_empty},
     tree::{remove_tree, tree_stats},
     writer::TreeStats,
@@ -49,7 +50,7 @@ pub fn flatten(request: &FlattenRequest) -> Result<TreeStats, Error> {
     let failed = || format!("cannot create {}", request.scratch.display());
     let target = open_empty(&request.target)?;
     fs::mkdir(&request.scratch, Mode::RWXU).map_err(io_error(failed))?;
-    let flavor = if rustix::process::geteuid().is_root() { Flavor::Trusted } else { Flavor::User };
+    let flavor = Privileges::own().flavor();
     let laid = request.layers.iter().enumerate().try_for_each(|(position, layer)| {
         let directory = request.scratch.join(position.to_string());
         fs::mkdir(&directory, Mode::RWXU).map_err(io_error(failed))?;

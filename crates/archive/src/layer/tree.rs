@@ -17,6 +17,7 @@ use super::{
 use crate::{
     error::{Error, io_error},
     names::{MAX_NAMES, show},
+    privileges::Privileges,
     render::{RenderError, Shift},
     tar::{Entry, Kind, Reader, Source},
     tree::remove_child,
@@ -73,6 +74,7 @@ pub enum Applied {
 /// Who writes: what a new file gets without a word.
 struct Writer {
     owner: (u32, u32),
+    privileges: Privileges,
     umask: u32,
 }
 
@@ -102,6 +104,7 @@ impl<'a> LayerTree<'a> {
             shift,
             writer: Writer {
                 owner: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+                privileges: Privileges::own(),
                 umask: umask(),
             },
             open: HashMap::new(),
@@ -401,6 +404,9 @@ impl<'a> LayerTree<'a> {
         let (parent, name) = split(path);
         let failed = || format!("cannot create \"{}\"", show(path));
         let mode = Mode::RUSR | Mode::WUSR;
+        if of != FileType::Fifo && self.writer.privileges.lacks_devices() {
+            return Ok(());
+        }
         self.place(parent, name, failed, |at, name| fs::mknodat(at, name, of, mode, device))?;
         self.finish_special(parent, name, entry, true, path)
     }
@@ -474,7 +480,7 @@ impl<'a> LayerTree<'a> {
         let epoch = Timespec { tv_sec: 0, tv_nsec: 0 };
         Ok(Attributes {
             mode: 0o755,
-            owner: (self.writer.owner.0 == 0).then_some(owner),
+            owner: self.writer.privileges.owner(owner),
             times: Timestamps { last_access: epoch, last_modification: epoch },
             xattrs: Vec::new(),
         })
@@ -507,7 +513,7 @@ impl<'a> LayerTree<'a> {
                 .map_err(|source| RenderError::Owner { entry: show(&entry.path).into_owned(), source })?,
             None => (entry.uid, entry.gid),
         };
-        Ok((self.writer.owner.0 == 0).then_some(owner))
+        Ok(self.writer.privileges.owner(owner))
     }
 }
 

@@ -15,6 +15,7 @@ use rustix::{
 use super::{TreeError, below, names, open_child, open_root, sums::MAX_DEPTH, xattr};
 use crate::{
     error::{Error, io_error},
+    privileges::Privileges,
     render::Shift,
     writer::TreeStats,
 };
@@ -32,7 +33,7 @@ pub fn copy_tree(from: &Path, to: &Path, shift: Option<Shift>) -> Result<TreeSta
     let mut copy = Copy {
         root: target.try_clone().map_err(io_error(failed))?,
         shift,
-        privileged: rustix::process::geteuid().is_root(),
+        privileges: Privileges::own(),
         linked: HashMap::new(),
         stats: TreeStats::default(),
     };
@@ -44,7 +45,7 @@ pub fn copy_tree(from: &Path, to: &Path, shift: Option<Shift>) -> Result<TreeSta
 struct Copy {
     root: OwnedFd,
     shift: Option<Shift>,
-    privileged: bool,
+    privileges: Privileges,
     /// Files with several names: where the first of them was copied to, below the root.
     linked: HashMap<(u64, u64), Vec<u8>>,
     stats: TreeStats,
@@ -121,6 +122,7 @@ impl Copy {
                 fs::symlinkat(&text, to, name).map_err(io_error(failed))?;
                 self.metadata_of_special(to, name, &stat, label)
             }
+            FileType::CharacterDevice | FileType::BlockDevice if self.privileges.lacks_devices() => Ok(()),
             _ => {
                 fs::mknodat(to, name, kind, Mode::RUSR | Mode::WUSR, stat.st_rdev).map_err(io_error(failed))?;
                 self.metadata_of_special(to, name, &stat, label)
@@ -139,7 +141,7 @@ impl Copy {
                 .map_err(|source| TreeError::Owner { entry: label.to_owned(), source })?,
             None => (stat.st_uid, stat.st_gid),
         };
-        Ok(self.privileged.then(|| (Uid::from_raw(uid), Gid::from_raw(gid))))
+        Ok(self.privileges.owner((uid, gid)).map(|(uid, gid)| (Uid::from_raw(uid), Gid::from_raw(gid))))
     }
 
     fn metadata_of_file(&self, from: &OwnedFd, to: &OwnedFd, stat: &Stat, label: &str) -> Result<(), Error> {

@@ -27,6 +27,8 @@ use std::path::{Path, PathBuf};
 /// What a plan depends on and neither arguments nor manifests say.
 pub struct Facts {
     pub hierarchies: Vec<Hierarchy>,
+    /// Others were left out, since an ordinary user may make nothing there.
+    pub undelegated: bool,
     /// The host has /dev/net/tun.
     pub tun: bool,
     /// The ids there are, when this process is in a user namespace that has not all of them.
@@ -49,13 +51,16 @@ impl Facts {
     /// The facts of this host and this process.
     pub fn read() -> Self {
         let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        let hierarchies = cgroup::discover(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"), |path| {
+        let mut hierarchies = cgroup::discover(&text("/proc/self/cgroup"), &text("/proc/self/mountinfo"), |path| {
             std::fs::read_to_string(path).unwrap_or_default()
         });
+        let (ids, found) = (idmap::own(), hierarchies.len());
+        hierarchies.retain(|hierarchy| ids.is_none() || hierarchy.is_delegated());
         Self {
+            undelegated: hierarchies.len() < found,
             hierarchies,
             tun: Path::new("/dev/net/tun").exists(),
-            ids: idmap::own(),
+            ids,
             terminal: rustix::termios::isatty(rustix::stdio::stdin()),
             term: std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned()),
             sockets: sockets::handed(),
@@ -98,7 +103,7 @@ fn block_devices() -> Vec<String> {
 pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     refuse_what_is_missing(pod, options)?;
     let mut warnings = Vec::new();
-    let networks = networks::decide(pod, options, &facts.sockets)?;
+    let networks = networks::decide(pod, options, &facts.sockets, facts.ids.is_some())?;
     let namespaces =
         Namespaces { ipc: ipc(&options.ipc)?, network: networks.network, users: users(&options.private_users)? };
     if namespaces.users.is_some() && facts.ids.is_some() {
@@ -110,6 +115,7 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     let hostname = if options.hostname.is_empty() { format!("rkt-{}", options.uuid) } else { options.hostname.clone() };
     let stage1 = Root::open_at(pod.stage1())?;
     let mut cgroups = places::cgroups(pod, &options.uuid, &facts.hierarchies);
+    cgroups.undelegated = facts.undelegated;
     let Volumes { mounts, empty, warnings: mut volume_warnings, .. } =
         volumes::of_pod(pod, ids, namespaces.users.is_some())?;
     let mut files = vec![

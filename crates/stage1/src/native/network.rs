@@ -86,7 +86,7 @@ pub fn set_up(directory: &Path, plan: &mut Plan, options: &RunOptions) -> Result
     let runtime = runtime(&plan.uuid, &options.local_config, Path::new("stage1/rootfs"));
     let mut networking =
         Networking { directory: directory.to_owned(), runtime, wanted: None, namespace: None, relay: None };
-    if plan.namespaces.network == Network::Host {
+    if plan.namespaces.network != Network::Contained {
         return Ok(networking);
     }
     networking.wanted = Some(Wanted {

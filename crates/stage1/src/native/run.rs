@@ -12,7 +12,7 @@ use crate::abi::volumes;
 use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
-use sandbox::plan::{CgroupPlace, CgroupValue, Cgroups, Plan, Share};
+use sandbox::plan::{CgroupPlace, CgroupValue, Cgroups, Network, Plan, Share};
 use sandbox::sys::{self, Fork};
 use sandbox::tree::Root;
 use sandbox::{Context, Failure, Result, cgroup, devices};
@@ -107,6 +107,9 @@ fn perform(directory: &Path, plan: &mut Plan, network: &mut Networking, inherite
     if plan.namespaces.ipc == Share::Private && ids.is_none() {
         flags |= libc::CLONE_NEWIPC;
     }
+    if plan.namespaces.network == Network::Loopback {
+        flags |= libc::CLONE_NEWNET;
+    }
     if let Some(ids) = ids {
         flags |= libc::CLONE_NEWUSER | network.clone_flags();
         users::give_cgroups(&plan.cgroups, ids)?;
@@ -176,6 +179,9 @@ fn write_files(pod: &Pod, plan: &Plan) -> Result<()> {
 
 fn make_cgroups(directory: &Path, plan: &Plan) -> Result<()> {
     let cgroups = &plan.cgroups;
+    if cgroups.hierarchies.is_empty() && cgroups.undelegated {
+        return Ok(());
+    }
     if cgroups.hierarchies.is_empty() {
         return Err(Failure::new("no cgroup hierarchy is mounted"));
     }

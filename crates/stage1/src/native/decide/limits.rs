@@ -113,7 +113,12 @@ impl Values<'_> {
         } else if has(true, unified_name) {
             (true, unified_name, version_2)
         } else {
-            let warning = format!("resource/{name} isolator set but support disabled in the kernel, skipping");
+            let why = if self.cgroups.undelegated {
+                "cgroups are not delegated to this user"
+            } else {
+                "support disabled in the kernel"
+            };
+            let warning = format!("resource/{name} isolator set but {why}, skipping");
             if !self.warnings.contains(&warning) {
                 self.warnings.push(warning);
             }

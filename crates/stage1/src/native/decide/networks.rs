@@ -22,7 +22,8 @@ pub struct Networks {
     pub notes: Vec<String>,
 }
 
-pub fn decide(pod: &Pod, options: &RunOptions, handed: &[Handed]) -> Result<Networks> {
+/// `ordinary`: of a user who may change nothing of the host's network.
+pub fn decide(pod: &Pod, options: &RunOptions, handed: &[Handed], ordinary: bool) -> Result<Networks> {
     let failed = |failure: Failure| failure.of("failed to setup network");
     let mut notes = Vec::new();
     let attachments = match Choice::parse(&options.networks) {
@@ -32,6 +33,20 @@ pub fn decide(pod: &Pod, options: &RunOptions, handed: &[Handed]) -> Result<Netw
         Choice::Loopback => {
             notes.push("networking namespace with loopback only".to_owned());
             Vec::new()
+        }
+        // What is chosen for who chooses nothing.
+        Choice::Networks(_) if ordinary && options.networks == ["default"] => {
+            notes.push(
+                "the default network needs root: the pod has a loopback only (--net=host gives it the host's)"
+                    .to_owned(),
+            );
+            Vec::new()
+        }
+        Choice::Networks(_) if ordinary => {
+            let names = options.networks.join(",");
+            return Err(failed(Failure::new(format!(
+                "--net={names} needs root; an ordinary user has --net=host and --net=none"
+            ))));
         }
         Choice::Networks(wanted) => {
             let directories = Directories {
@@ -62,7 +77,8 @@ pub fn decide(pod: &Pod, options: &RunOptions, handed: &[Handed]) -> Result<Netw
         arguments: attachment.args,
         text: String::from_utf8_lossy(&attachment.network.text).into_owned(),
     });
-    Ok(Networks { network: Network::Contained, attachments: attachments.collect(), ports, notes })
+    let network = if ordinary { Network::Loopback } else { Network::Contained };
+    Ok(Networks { network, attachments: attachments.collect(), ports, notes })
 }
 
 /// Ports whose app is activated by their socket are listened on by number of the host; a socket that was handed over is the app's already.

@@ -28,6 +28,7 @@ fn facts(kind: &str) -> Facts {
     let hierarchies = cgroup::discover(cgroup, mountinfo, |_| controllers.to_owned());
     Facts {
         hierarchies,
+        undelegated: false,
         tun: kind == "v1",
         ids: None,
         terminal: kind == "none",
@@ -115,7 +116,7 @@ fn networks_are_refused_by_name_and_the_host_is_none() {
     let network = |list: &str| {
         let words = [format!("--net={list}"), "--local-config=/nonexistent".to_owned(), UUID.to_owned()];
         let options = RunOptions::parse(&words, true).unwrap();
-        networks::decide(&Pod::load(&base).unwrap(), &options, &[])
+        networks::decide(&Pod::load(&base).unwrap(), &options, &[], false)
             .map(|decided| (decided.network, decided.attachments.len(), decided.notes))
             .map_err(|failure| failure.to_string())
     };

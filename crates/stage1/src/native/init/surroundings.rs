@@ -6,7 +6,7 @@ use super::sockets;
 use super::supervised::Supervised;
 use rustix::fs::OFlags;
 use sandbox::cgroup::Entry;
-use sandbox::plan::{Plan, Sysctl};
+use sandbox::plan::{Network, Plan, Sysctl};
 use sandbox::tree::Root;
 use sandbox::{Context, Result, mounts, sys};
 
@@ -16,6 +16,9 @@ pub fn make(plan: &mut Plan, outside: Outside, cgroups: &Entry) -> Result<(Root,
     sys::unshare(libc::CLONE_NEWCGROUP).context(|| "unshare the cgroup namespace")?;
     mounts::follow_host()?;
     rustix::system::sethostname(plan.hostname.as_bytes()).context(|| "set the hostname")?;
+    if plan.namespaces.network == Network::Loopback {
+        sys::loopback_up().context(|| "bring the loopback interface up")?;
+    }
     let stage1 = mounts::attach_new_root(outside.stage1)?;
     mounts::make_masks(&stage1)?;
     // In a user namespace the kernel allows a new /proc and /sys only as long as the host's can be seen.
