@@ -2,10 +2,11 @@
  * Makes a fresh checkout able to build, show and test itself. Runs on Node 20 with no dependencies; everything after it runs on the
  * Node that it installs. Says what it does, does nothing that is done already, and names what is missing in one sentence.
  *
- *   node scripts/setup.mjs [--build] [--test] [--bench]
+ *   node scripts/setup.mjs [--build] [--test] [--guest] [--bench]
  *
  * --build   builds afterwards (scripts/build.ts)
  * --test    also installs the programs that tests run in pods
+ * --guest   also installs what boots a virtual machine for tests
  * --bench   also installs what the benchmarks compare with
  */
 import {spawnSync} from 'node:child_process'
@@ -44,6 +45,7 @@ const testPackages = {
   'xz-utils': 'xz',
   zstd: 'zstd',
 }
+const guestPackages = {dbus: 'dbus-daemon', kmod: 'depmod', 'qemu-system-x86': 'qemu-system-x86_64', 'systemd-container': 'machinectl'}
 const benchPackages = {podman: 'podman'}
 
 try {
@@ -52,6 +54,7 @@ try {
   installNodeModules()
   buildTerminals()
   if (flags.has('--test')) installPackages(testPackages)
+  if (flags.has('--guest')) installPackages(guestPackages)
   if (flags.has('--bench') || process.env.npm_lifecycle_event === 'bench') installPackages({'busybox-static': 'busybox', ...benchPackages})
   if (flags.has('--build'))
     run(join(checkout, 'node_modules/.bin/node'), ['scripts/run.mjs', 'scripts/build.ts'], 'the build failed (its own message is above)')

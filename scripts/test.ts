@@ -93,7 +93,7 @@ async function nodeTest(files: readonly string[], concurrency: number): Promise<
   const options = [
     '--test',
     `--test-concurrency=${concurrency}`,
-    '--test-timeout=300000',
+    `--test-timeout=${300_000 * Number(process.env.RKT_TEST_PATIENCE ?? 1)}`,
     '--test-force-exit',
     `--import=${join(checkout, 'scripts/blocking-stdout.mjs')}`,
     '--test-reporter=spec',

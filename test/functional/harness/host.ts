@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import {existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {dirname, join, resolve} from 'node:path'
-import {eventually, type Result, Running, type RunOptions, runProgram} from './processes.ts'
+import {eventually, patience, type Result, Running, type RunOptions, runProgram} from './processes.ts'
 
 export const checkout = resolve(import.meta.dirname, '../../..')
 export const rktProgram = join(checkout, 'bin/rkt')
@@ -93,7 +93,7 @@ export class Host implements AsyncDisposable {
     const process = this.start(['run', `--uuid-file-save=${uuidFile}`, ...args], options)
     const uuid = await this.#uuidOf(uuidFile, process)
     const pod = new RunningPod(this, uuid, process)
-    if (ready) await this.ok(['status', '--wait-ready=20s', uuid])
+    if (ready) await this.ok(['status', `--wait-ready=${20 * patience}s`, uuid])
     else await eventually(() => process.ended || existsSync(join(pod.dir, 'pid')) || existsSync(join(pod.dir, 'ppid')), 'the pod to run')
     assert.ok(!process.ended, `the pod ended at once: ${process.stdout}${process.stderr}`)
     return pod

@@ -18,6 +18,9 @@ export interface RunOptions {
   readonly timeoutMs?: number
 }
 
+/** How many times longer everything may take: on a machine that is emulated. */
+export const patience = Number(process.env.RKT_TEST_PATIENCE ?? 1)
+
 /** A started program. Its output is kept as it comes; disposing of it kills it. */
 export class Running implements AsyncDisposable {
   readonly exit: Promise<Result>
@@ -38,7 +41,7 @@ export class Running implements AsyncDisposable {
       })
     }
     this.#child.stdin?.on('error', () => {}).end(input)
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs)
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), timeoutMs * patience)
     // A process that the program left behind may hold the pipes open: nobody waits for it.
     this.#child.on('exit', () => {
       setTimeout(() => {
@@ -100,7 +103,7 @@ export async function eventually<T>(
   what: string | (() => string),
   timeoutMs = 15_000,
 ): Promise<T> {
-  const until = performance.now() + timeoutMs
+  const until = performance.now() + timeoutMs * patience
   for (;;) {
     const answer = await ask()
     if (answer !== null && answer !== undefined && answer !== false) return answer

@@ -1,0 +1,82 @@
+#!/bin/bash
+# rkt as the documents show it under systemd. A line `ok` or `FAILED` for each claim; the last line is how all of them ended.
+#   systemd-tests.sh CHECKOUT
+cd "$1" || exit
+failed=0
+data=/run/rkt-data
+rkt=("$1/bin/rkt" "--dir=$data" --insecure-options=image)
+# Tries again: everything is slow here.
+claim() {
+    local what=$1 tries
+    shift
+    for tries in $(seq 60); do
+        if "$@" > /run/claim 2>&1; then
+            echo "ok $what"
+            return
+        fi
+        sleep 1
+    done
+    echo "FAILED $what: $*"
+    tail -20 /run/claim
+    failed=1
+}
+is() { [ "$($1)" = "$2" ]; }
+contains() { grep -q -- "$2" <<< "$($1)"; }
+property() { systemctl show --property="$2" --value "$1"; }
+
+echo "guest: systemd $(systemctl --version | head -1), $(stat -f -c %T /sys/fs/cgroup)"
+mkdir -p /run/layout/rootfs/bin
+cp /bin/busybox "$1/.cache/guest/services" /run/layout/rootfs/bin/
+for name in sh sleep echo cat true; do ln -s busybox "/run/layout/rootfs/bin/$name"; done
+manifest() {
+    cat > /run/layout/manifest <<END
+{"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/$1", $2
+ "labels": [{"name": "version", "value": "1.0.0"}, {"name": "os", "value": "linux"}, {"name": "arch", "value": "amd64"}],
+ "app": {"exec": ["/bin/sh"], "user": "0", "group": "0"}}
+END
+    "$rkt_program" image build /run/layout "/run/$1.aci"
+}
+rkt_program=${rkt[0]}
+manifest plain ''
+manifest teller '"annotations": [{"name": "appc.io/executor/supports-systemd-notify", "value": "true"}],'
+
+# A plain unit, as `systemd-run rkt run` makes it.
+systemd-run --quiet --unit=plain --property=KillMode=mixed --slice=machine.slice "${rkt[@]}" run --net=none \
+    --uuid-file-save=/run/plain.uuid /run/plain.aci --exec=/bin/sh -- -c 'echo from the app; sleep 1000'
+claim 'systemd-run rkt run: the pod runs' contains "${rkt[*]} status --uuid-file=/run/plain.uuid" '^state=running'
+pid=$("${rkt[@]}" status --uuid-file=/run/plain.uuid | sed -n 's/^pid=//p')
+claim 'the pod is in the cgroup of its unit' contains "cat /proc/$pid/cgroup" '^0::/machine.slice/plain.service/'
+claim 'the main process of the unit is the pod itself' contains "cat /proc/$(property plain.service MainPID)/cmdline" 'run'
+claim 'the journal has what the app says' contains 'journalctl --unit=plain.service --output=cat' 'from the app'
+systemctl stop plain.service
+claim 'KillMode=mixed: the unit ends cleanly' is 'property plain.service Result' success
+claim 'and the pod has' contains "${rkt[*]} status --uuid-file=/run/plain.uuid" '^state=exited'
+claim 'nothing is left of its cgroup' test ! -e /sys/fs/cgroup/machine.slice/plain.service
+
+# Readiness.
+systemd-run --quiet --no-block --unit=telling --property=Type=notify --property=KillMode=mixed "${rkt[@]}" run --net=none \
+    --uuid-file-save=/run/telling.uuid /run/teller.aci --exec=/bin/sh -- -c \
+    'until [ -e /dev/shm/go ]; do sleep 0.2; done; /bin/services ready'
+claim 'Type=notify: the pod runs' contains "${rkt[*]} status --uuid-file=/run/telling.uuid" '^state=running'
+claim 'and the unit is still starting' is 'property telling.service ActiveState' activating
+claim 'a command can be entered' "${rkt[@]}" enter "$(cat /run/telling.uuid)" /bin/busybox touch /dev/shm/go
+claim 'the unit is active once the app has said so' is 'property telling.service ActiveState' active
+claim 'and shows what the app says of itself' contains 'property telling.service StatusText' 'teller: serving'
+systemctl stop telling.service
+
+# Limits of the unit and of the app.
+systemd-run --quiet --unit=limited --property=MemoryMax=512M --property=Delegate=yes "${rkt[@]}" run --net=none \
+    --uuid-file-save=/run/limited.uuid /run/plain.aci --memory=64Mi --cpu=500m --exec=/bin/sleep -- 1000
+claim 'a pod with limits runs' contains "${rkt[*]} status --uuid-file=/run/limited.uuid" '^state=running'
+claim 'the limit of the unit holds for the pod' is 'cat /sys/fs/cgroup/system.slice/limited.service/memory.max' 536870912
+claim 'the limit of the app is below it' contains \
+    'find /sys/fs/cgroup/system.slice/limited.service -path *plain.service/memory.max -exec cat {} +' '^67108864$'
+claim 'so is its share of the processor' contains \
+    'find /sys/fs/cgroup/system.slice/limited.service -path *plain.service/cpu.max -exec cat {} +' '^50000 100000$'
+systemctl stop limited.service
+
+# A socket of systemd's.
+systemd-run --quiet --unit=status --property=SuccessExitStatus=7 --wait "${rkt[@]}" run --net=none /run/plain.aci --exec=/bin/sh -- -c 'exit 7'
+claim 'the status of the pod is that of the unit' test $? = 7
+
+echo "guest: status $failed"
