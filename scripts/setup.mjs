@@ -53,7 +53,10 @@ try {
   if (problems.length > 0) give(problems)
   installNodeModules()
   buildTerminals()
-  if (flags.has('--test')) installPackages(testPackages)
+  if (flags.has('--test')) {
+    installPackages(testPackages)
+    buildCnitool()
+  }
   if (flags.has('--guest')) installPackages(guestPackages)
   if (flags.has('--bench') || process.env.npm_lifecycle_event === 'bench') installPackages({'busybox-static': 'busybox', ...benchPackages})
   if (flags.has('--build'))
@@ -168,6 +171,21 @@ function buildTerminals() {
   if (!existsSync(join(directory, 'build/Release/pty.node'))) {
     const reason = `${answer.stdout}${answer.stderr}`.trim().split('\n').at(-1)
     say(`node-pty could not be built (${reason}); ${without}.`)
+  }
+}
+
+/** libcni's own driver of network plugins, with which tests call ours. Optional: it needs Go and its module proxy. */
+function buildCnitool() {
+  const directory = join(checkout, '.cache/tools')
+  if (existsSync(join(directory, 'cnitool'))) return
+  if (!find('go')) return say('Go is missing; tests that call network plugins by cnitool will be skipped (Debian: apt-get install golang).')
+  say('building cnitool ...')
+  const tool = 'github.com/containernetworking/cni/cnitool@v1.3.1'
+  const env = {...process.env, CGO_ENABLED: '0', GOBIN: directory}
+  const answer = spawnSync('go', ['install', tool], {cwd: '/', encoding: 'utf8', env})
+  if (answer.status !== 0) {
+    const reason = (answer.error?.message ?? answer.stderr).trim().split('\n').at(-1)
+    say(`cnitool could not be built (${reason}); tests that call network plugins by it will be skipped.`)
   }
 }
 

@@ -13,6 +13,10 @@ pub fn main() -> Option<i32> {
     let name = words.first()?.to_str()?;
     let kind = name.rsplit('/').next()?;
     plugins::versions(kind)?;
+    if kind == "dhcp" && words.get(1).is_some_and(|word| word == "daemon") {
+        let words: Vec<String> = words[2..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        return Some(plugins::dhcp::daemon(&words));
+    }
     Some(run(kind))
 }
 

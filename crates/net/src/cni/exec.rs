@@ -1,16 +1,17 @@
-//! Other people's plugins: programs on the search path.
+//! Plugins that a plugin calls: programs on its search path, or ours.
 
 use super::{Answer, Call, CniError, Verb, code};
-use serde_json::Value;
-use std::io::Write;
+use crate::{plugins, runtime};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
+
+/// How long another program may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where a plugin was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+enum Found {
     /// A program of somebody else.
     Program(PathBuf),
     /// One of ours, which needs no process.
@@ -21,11 +22,11 @@ pub enum Found {
 const OWN_DIRECTORY: &str = "rootfs/usr/lib/rkt/plugins/net";
 
 /// Looks a plugin up: the first regular file of its name in the directories, in order; then among the built-in ones.
-pub fn find(kind: &str, path: &[PathBuf]) -> Result<Found, CniError> {
+fn find(kind: &str, path: &[PathBuf]) -> Result<Found, CniError> {
     if kind.is_empty() || kind.contains('/') {
         return Err(CniError::configuration(format!("invalid plugin name \"{kind}\"")));
     }
-    let built_in = crate::plugins::versions(kind).is_some();
+    let built_in = plugins::versions(kind).is_some();
     let program = path
         .iter()
         .map(|directory| directory.join(kind))
@@ -53,62 +54,19 @@ fn is_own(file: &Path) -> bool {
         || matches!((identity(file), identity(Path::new("/proc/self/exe"))), (Ok(one), Ok(two)) if one == two)
 }
 
-/// Runs a plugin as the specification says, in the caller's network namespace. Its stderr is the caller's.
-pub fn execute(program: &Path, call: &Call) -> Result<Option<Answer>, CniError> {
-    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let failed =
-        |error: std::io::Error| CniError::new(code::IO, format!("failed to run {}: {error}", program.display()));
-    let mut child = spawn(program, call).map_err(failed)?;
-    let mut stdin = child.stdin.take();
-    let written = stdin.as_mut().map_or(Ok(()), |stdin| stdin.write_all(call.conf.to_string().as_bytes()));
-    drop(stdin);
-    let output = child.wait_with_output().map_err(failed)?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let value: Option<Value> = serde_json::from_str(text.trim()).ok();
-    if !output.status.success() {
-        return Err(value.as_ref().and_then(CniError::from_json).unwrap_or_else(|| {
-            let message = format!("netplugin failed but error parsing its diagnostic message \"{}\"", text.trim());
-            CniError { details: output.status.to_string(), ..CniError::internal(message) }
-        }));
-    }
-    // One that succeeds without reading its configuration has not lost anything.
-    if let Err(error) =
-        written.or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
-    {
-        return Err(failed(error));
-    }
+/// Calls another plugin with the same configuration: the one of the search path, in this process if that is ours or none.
+pub fn delegate(kind: &str, call: &Call) -> Result<Option<Answer>, CniError> {
+    let program = match find(kind, &call.path)? {
+        Found::Program(program) => program,
+        Found::BuiltIn => return plugins::call(kind, call).unwrap_or_else(|| Err(not_found(kind, &call.path))),
+    };
+    let output = runtime::exec::run(&program, call, call.conf.to_string().as_bytes(), PATIENCE)?;
     if call.verb != Verb::Add {
         return Ok(None);
     }
-    let value = value.ok_or_else(|| {
-        let message = format!("plugin \"{name}\" answered no result but \"{}\"", text.trim());
-        CniError::new(code::DECODING, message)
+    let value = serde_json::from_slice(&output).map_err(|_| {
+        let text = String::from_utf8_lossy(&output);
+        CniError::new(code::DECODING, format!("plugin \"{kind}\" answered no result but {:?}", text.trim()))
     })?;
-    Answer::from_json(&value, call.version()).map(Some).map_err(|error| error.of(format!("plugin \"{name}\"")))
-}
-
-fn spawn(program: &Path, call: &Call) -> std::io::Result<std::process::Child> {
-    const TRIES: u32 = 5;
-    let path = std::env::join_paths(&call.path).unwrap_or_default();
-    let mut command = Command::new(program);
-    command
-        .env("CNI_COMMAND", call.verb.word())
-        .env("CNI_CONTAINERID", &call.container_id)
-        .env("CNI_NETNS", call.netns.as_deref().unwrap_or(Path::new("")))
-        .env("CNI_IFNAME", &call.ifname)
-        .env("CNI_ARGS", &call.args)
-        .env("CNI_PATH", path)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match command.spawn() {
-            // Somebody is just installing it.
-            Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) && tries < TRIES => {
-                std::thread::sleep(Duration::from_secs(1));
-            }
-            result => return result,
-        }
-    }
+    Answer::from_json(&value, call.version()).map(Some).map_err(|error| error.of(format!("plugin \"{kind}\"")))
 }

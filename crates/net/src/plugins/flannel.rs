@@ -1,7 +1,7 @@
 //! `flannel`: the network that flannel's daemon gave to this host, made by another plugin.
 
 use super::Outcome;
-use super::common::ipam::delegate;
+use crate::cni::exec::delegate;
 use crate::cni::{Call, CniError, Conf, Verb, code};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;

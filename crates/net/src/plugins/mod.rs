@@ -3,6 +3,7 @@
 mod bandwidth;
 mod bridge;
 mod common;
+pub mod dhcp;
 mod firewall;
 mod fixed;
 mod flannel;
@@ -37,6 +38,7 @@ struct Plugin {
 const PLUGINS: &[Plugin] = &[
     Plugin { name: "bandwidth", versions: CHAINED, call: bandwidth::call },
     Plugin { name: "bridge", versions: &VERSIONS, call: bridge::call },
+    Plugin { name: "dhcp", versions: &VERSIONS, call: dhcp::call },
     Plugin { name: "firewall", versions: CHECKED, call: firewall::call },
     Plugin { name: "flannel", versions: &VERSIONS, call: flannel::call },
     Plugin { name: "host-local", versions: &VERSIONS, call: host_local::call },

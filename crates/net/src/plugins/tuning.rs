@@ -46,7 +46,9 @@ impl Wanted {
             let value = value.as_str().ok_or_else(|| {
                 CniError::new(code::DECODING, format!("failed to load netconf: sysctl \"{key}\" is not a string"))
             })?;
-            parameters.push((parameter(key, &call.ifname)?, value.to_owned()));
+            // A STATUS is of no link.
+            let ifname = if call.ifname.is_empty() { "IFNAME" } else { &call.ifname };
+            parameters.push((parameter(key, ifname)?, value.to_owned()));
         }
         allow(conf.object("sysctl")?.entries().chain(over.object("sysctl")?.entries()).map(|(key, _)| key))?;
         let number =

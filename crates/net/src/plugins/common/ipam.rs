@@ -1,7 +1,7 @@
 //! Address management by the plugin that `ipam.type` names.
 
-use crate::cni::{Answer, Call, CniError, Verb, at_least, exec};
-use crate::plugins;
+use crate::cni::exec::delegate;
+use crate::cni::{Answer, Call, CniError, Verb, at_least};
 
 /// Whether the configuration has addresses managed.
 pub fn is_wanted(call: &Call) -> Result<bool, CniError> {
@@ -45,13 +45,5 @@ pub fn forward(call: &Call, verb: Verb) -> Result<(), CniError> {
     match kind(call)? {
         Some(kind) if at_least(call.version(), since) => delegate(kind, &call.with_verb(verb)).map(|_| ()),
         _ => Ok(()),
-    }
-}
-
-/// Calls another plugin with the same configuration: the one of the search path, in this process if that is ours or none.
-pub fn delegate(kind: &str, call: &Call) -> Result<Option<Answer>, CniError> {
-    match exec::find(kind, &call.path)? {
-        exec::Found::Program(program) => exec::execute(&program, call),
-        exec::Found::BuiltIn => plugins::call(kind, call).unwrap_or_else(|| Err(exec::not_found(kind, &call.path))),
     }
 }
