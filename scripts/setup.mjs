@@ -46,7 +46,7 @@ const testPackages = {
   zstd: 'zstd',
 }
 const guestPackages = {dbus: 'dbus-daemon', kmod: 'depmod', 'qemu-system-x86': 'qemu-system-x86_64', 'systemd-container': 'machinectl'}
-const benchPackages = {podman: 'podman'}
+const benchPackages = {iperf3: 'iperf3', podman: 'podman'}
 
 try {
   const problems = [...toolProblems(), ...(startsPods ? podProblems() : [])]

@@ -2,7 +2,7 @@
  * npm run bench: the promises of speed, measured in pairs. Prints a table and writes all figures to .cache/bench/.
  *
  *   npm run bench                  all of it
- *   npm run bench -- start pod     only these: start, pod, import, render
+ *   npm run bench -- start pod     only these: start, pod, network, import, render
  *   npm run bench -- --pairs=51    more pairs
  */
 import {execFileSync, spawnSync} from 'node:child_process'
@@ -12,6 +12,7 @@ import {join, resolve} from 'node:path'
 import {parseArgs} from 'node:util'
 import {type Comparison, compare} from './pairs.ts'
 import {type Peak, peakOf} from './peak.ts'
+import {type Throughput, throughput} from './throughput.ts'
 
 const checkout = resolve(import.meta.dirname, '../..')
 const rkt = join(checkout, 'bin/rkt')
@@ -43,6 +44,7 @@ async function measure(): Promise<void> {
   const wanted = (name: string): boolean => positionals.length === 0 || positionals.includes(name)
   const comparisons: Comparison[] = []
   const peaks: Record<string, Peak> = {}
+  const throughputs: Throughput[] = []
   const show = (comparison: Comparison): void => {
     comparisons.push(comparison)
     const {baseline, name, ratio, subject} = comparison
@@ -67,10 +69,20 @@ async function measure(): Promise<void> {
     if (podman) show(compare('a pod of true, host network, warm', run, podman, pairs))
     show(compare('a pod of true, by flavor', run, fly, pairs))
   }
+  if (wanted('network')) {
+    throughputs.push(...throughput(join(checkout, 'dist/stage1'), directory, Math.min(pairs, 9)))
+    for (const {byHandGbits, gbits, network, ratio} of throughputs)
+      console.log(
+        `${`throughput: host to a pod on ${network}`.padEnd(34)} ${gbits.toFixed(1)} Gbit/s, by hand ${byHandGbits.toFixed(1)}  ${ratio.toFixed(2)}×`,
+      )
+  }
   if (wanted('import')) peaks['import of 2 GiB'] = await bigImport(directory, globals)
   if (wanted('render')) show(rendering(directory, globals, Math.min(pairs, 5)))
   const file = join(checkout, '.cache/bench', `${new Date().toISOString().replaceAll(':', '-')}.json`)
-  writeFileSync(file, `${JSON.stringify({comparisons, cpu: cpus()[0]?.model, kernel: release(), node: process.version, peaks}, null, 2)}\n`)
+  writeFileSync(
+    file,
+    `${JSON.stringify({comparisons, cpu: cpus()[0]?.model, kernel: release(), node: process.version, peaks, throughputs}, null, 2)}\n`,
+  )
   console.log(`\nall figures: ${file}`)
 }
 

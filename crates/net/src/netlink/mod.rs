@@ -11,7 +11,7 @@ use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use sandbox::{Context, Failure, Result};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Flags of a request's header (linux/netlink.h).
 pub mod flag {
@@ -188,6 +188,12 @@ impl Socket {
             return Err(Failure::new("a netlink answer is longer than 64 KiB"));
         }
         Ok(length)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 

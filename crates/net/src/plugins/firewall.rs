@@ -7,24 +7,25 @@ use crate::Prefix;
 use crate::cni::{Answer, Call, CniError, Verb, code};
 use crate::netlink::rt::{Port, Rtnl};
 use crate::rules::ingress::Policy;
-use crate::rules::{Rules, Tag, coexist};
+use crate::rules::{Rules, Tag};
 
 /// Performs a verb. An ADD answers the result that it was given.
 pub fn call(call: &Call) -> Outcome {
     match call.verb {
         Verb::Add => add(call).map(Some),
         Verb::Del => {
-            let tag = Tag::of(call);
-            let ingress = Rules::open()?.remove_ingress(&tag);
-            coexist::remove(&tag)?;
+            let (tag, mut rules) = (Tag::of(call), Rules::open()?);
+            let ingress = rules.remove_ingress(&tag);
+            rules.remove_admission(&tag)?;
             ingress?;
             Ok(None)
         }
         Verb::Check => check(call).map(|()| None),
         Verb::Gc => {
             let valid = valid_attachments(call.conf())?;
-            Rules::open()?.collect_ingress(call.network(), &valid)?;
-            coexist::collect(call.network(), &valid)?;
+            let mut rules = Rules::open()?;
+            rules.collect_ingress(call.network(), &valid)?;
+            rules.collect_admissions(call.network(), &valid)?;
             Ok(None)
         }
         Verb::Status => policy(call).map(|_| None),
@@ -53,15 +54,15 @@ fn addresses(call: &Call, answer: &Answer) -> Vec<Prefix> {
 fn add(call: &Call) -> Result<Answer, CniError> {
     let answer = common::required_prev_result(call)?;
     let addresses = addresses(call, &answer);
-    let tag = Tag::of(call);
+    let (tag, mut rules) = (Tag::of(call), Rules::open()?);
     if let Some(policy) = policy(call)? {
         let bridge = bridge(&answer)?;
-        Rules::open()?.restrict_ingress(&tag, &bridge, policy, &addresses)?;
+        rules.restrict_ingress(&tag, &bridge, policy, &addresses)?;
         if policy == Policy::Isolated {
             isolate_port(&answer)?;
         }
     }
-    coexist::admit(&tag, &addresses)?;
+    rules.admit(&tag, &addresses)?;
     Ok(answer)
 }
 
@@ -91,7 +92,7 @@ fn check(call: &Call) -> Result<(), CniError> {
     if policy(call)?.is_some() && !Rules::open()?.has_ingress(&Tag::of(call), &addresses)? {
         return Err(CniError::internal(format!("the ingress policy of network \"{}\" is missing", call.network())));
     }
-    match coexist::missing(&Tag::of(call), &addresses)? {
+    match Rules::open()?.not_admitted(&Tag::of(call), &addresses)? {
         None => Ok(()),
         Some(chain) => Err(CniError::internal(format!(
             "{chain} does not let the traffic of network \"{}\" through",

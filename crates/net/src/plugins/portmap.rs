@@ -7,7 +7,7 @@ use crate::Prefix;
 use crate::cni::{Answer, Call, CniError, Conf, Verb, code};
 use crate::netlink::rt::{Port, Rtnl};
 use crate::rules::ports::{Forward, PortTaken};
-use crate::rules::{Rules, Tag, coexist, conntrack};
+use crate::rules::{Rules, Tag, conntrack};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -19,8 +19,9 @@ pub fn call(call: &Call) -> Outcome {
         Verb::Check => check(call).map(|()| None),
         Verb::Gc => {
             let valid = valid_attachments(call.conf())?;
-            Rules::open()?.collect_forwards(call.network(), &valid)?;
-            coexist::collect(call.network(), &valid)?;
+            let mut rules = Rules::open()?;
+            rules.collect_forwards(call.network(), &valid)?;
+            rules.collect_admissions(call.network(), &valid)?;
             Ok(None)
         }
         Verb::Status | Verb::Version => Ok(None),
@@ -39,15 +40,16 @@ fn add(call: &Call) -> Result<Answer, CniError> {
     }
     let tag = Tag::of(call);
     let (snat, all) = (call.conf().optional_flag("snat")?.unwrap_or(true), call.conf().flag("masqAll")?);
-    if let Err(taken) = Rules::open()?.forward(&tag, &forwards, &addresses, snat, all)? {
+    let mut rules = Rules::open()?;
+    if let Err(taken) = rules.forward(&tag, &forwards, &addresses, snat, all)? {
         return Err(say_taken(&taken));
     }
-    let finish = || -> Result<(), CniError> {
+    let mut finish = || -> Result<(), CniError> {
         if snat {
             allow_loopback(&forwards)?;
             allow_hairpin(&answer)?;
         }
-        coexist::admit(&tag, &addresses)?;
+        rules.admit(&tag, &addresses)?;
         forget_old_flows(&forwards)
     };
     match finish() {
@@ -61,8 +63,9 @@ fn add(call: &Call) -> Result<Answer, CniError> {
 
 fn del(call: &Call) -> Result<(), CniError> {
     let tag = Tag::of(call);
-    let forwards = Rules::open()?.remove_forwards(&tag)?;
-    coexist::remove(&tag)?;
+    let mut rules = Rules::open()?;
+    let forwards = rules.remove_forwards(&tag)?;
+    rules.remove_admission(&tag)?;
     forget_old_flows(&forwards)
 }
 

@@ -81,8 +81,9 @@ fn set_up_host(host: &mut Rtnl, link: &Link, answer: &Answer) -> Result<(), CniE
 
 fn del(call: &Call) -> Result<(), CniError> {
     let released = ipam::release(call);
+    let unruled = common::remove_rules(call);
     let unlinked = Pod::find(call).map_or(Ok(()), |mut pod| pod.remove_link(&call.ifname));
-    common::both(released, common::both(unlinked, common::remove_rules(call)))
+    common::both(released, common::both(unruled, unlinked))
 }
 
 fn check(call: &Call) -> Result<(), CniError> {

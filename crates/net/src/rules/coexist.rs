@@ -7,7 +7,7 @@
 
 mod legacy;
 
-use super::{TABLE, Tag};
+use super::{Rules, TABLE, Tag};
 use crate::Prefix;
 use crate::nft::{Batch, ChainEntry, Expr, Family, Nft, RuleEntry, Verdict, load};
 use sandbox::{Failure, Result};
@@ -15,48 +15,61 @@ use sandbox::{Failure, Result};
 const FORWARD: u32 = 2;
 const TRIES: usize = 16;
 
-/// Lets a pod's traffic through wherever others would drop it. Done already is fine.
-pub fn admit(tag: &Tag, addresses: &[Prefix]) -> Result<()> {
-    if addresses.is_empty() {
-        return Ok(());
-    }
-    let mut nft = Nft::open()?;
-    for entry in forward_chains(&mut nft)? {
-        admit_in(&mut nft, &entry, tag, addresses)?;
-    }
-    legacy::admit(tag, addresses)
-}
-
-/// CHECK: the first chain that would drop what a pod sends and has no rules for it.
-pub fn missing(tag: &Tag, addresses: &[Prefix]) -> Result<Option<String>> {
-    let mut nft = Nft::open()?;
-    for entry in forward_chains(&mut nft)? {
-        let rules = nft.rules(entry.chain())?;
-        let concerned = addresses.iter().any(|address| fits(&entry, address));
-        let admitted = rules.iter().any(|rule| rule.comment.as_deref() == Some(tag.text()));
-        if concerned && !admitted && place(&entry, &rules) != Place::Unneeded {
-            return Ok(Some(format!("table {} chain {}", entry.table, entry.name)));
+impl Rules {
+    /// Lets a pod's traffic through wherever others would drop it. Done already is fine.
+    pub fn admit(&mut self, tag: &Tag, addresses: &[Prefix]) -> Result<()> {
+        if addresses.is_empty() {
+            return Ok(());
         }
+        for entry in forward_chains(&mut self.nft)? {
+            admit_in(&mut self.nft, &entry, tag, addresses)?;
+        }
+        legacy::admit(tag, addresses)
     }
-    Ok(None)
-}
 
-fn fits(entry: &ChainEntry, address: &Prefix) -> bool {
-    match entry.family {
-        Family::Ip => !address.is_v6(),
-        Family::Ip6 => address.is_v6(),
-        _ => true,
+    /// CHECK: the first chain that would drop what a pod sends and has no rules for it.
+    pub fn not_admitted(&mut self, tag: &Tag, addresses: &[Prefix]) -> Result<Option<String>> {
+        for entry in forward_chains(&mut self.nft)? {
+            let rules = self.nft.rules(entry.chain())?;
+            let concerned = addresses.iter().any(|address| fits(&entry, address));
+            let admitted = rules.iter().any(|rule| rule.comment.as_deref() == Some(tag.text()));
+            if concerned && !admitted && place(&entry, &rules) != Place::Unneeded {
+                return Ok(Some(format!("table {} chain {}", entry.table, entry.name)));
+            }
+        }
+        Ok(None)
     }
-}
 
-/// Undoes [`admit`]; what is gone is undone.
-pub fn remove(tag: &Tag) -> Result<()> {
-    remove_where(&|comment| comment == tag.text())
-}
+    /// Undoes [`Rules::admit`]; what is gone is undone.
+    pub fn remove_admission(&mut self, tag: &Tag) -> Result<()> {
+        self.remove_admissions(&|comment| comment == tag.text())
+    }
 
-/// Undoes it for every attachment of a network that is not valid any more.
-pub fn collect(network: &str, valid: &[(String, String)]) -> Result<()> {
-    remove_where(&|comment| Tag::is_stale(comment, network, valid))
+    /// Undoes it for every attachment of a network that is not valid any more.
+    pub fn collect_admissions(&mut self, network: &str, valid: &[(String, String)]) -> Result<()> {
+        self.remove_admissions(&|comment| Tag::is_stale(comment, network, valid))
+    }
+
+    fn remove_admissions(&mut self, is_gone: &dyn Fn(&str) -> bool) -> Result<()> {
+        for entry in forward_chains(&mut self.nft)? {
+            for _ in 0..TRIES {
+                let mut batch = Batch::new();
+                for rule in self.nft.rules(entry.chain())? {
+                    if rule.comment.as_deref().is_some_and(is_gone) {
+                        batch.remove_rule(entry.chain(), rule.handle);
+                    }
+                }
+                match self.nft.try_commit(batch, None)? {
+                    None => break,
+                    Some(refusal) if refusal.errno == libc::ENOENT => {} // removed meanwhile: look again
+                    Some(refusal) => {
+                        return Err(refusal.into_failure(format!("remove rules from {} {}", entry.table, entry.name)));
+                    }
+                }
+            }
+        }
+        legacy::remove_where(is_gone)
+    }
 }
 
 /// The base chains of other people that see forwarded packets.
@@ -154,24 +167,10 @@ fn is_of_iptables(entry: &ChainEntry) -> bool {
     matches!(entry.family, Family::Ip | Family::Ip6) && entry.table == "filter" && entry.name == "FORWARD"
 }
 
-fn remove_where(is_gone: &dyn Fn(&str) -> bool) -> Result<()> {
-    let mut nft = Nft::open()?;
-    for entry in forward_chains(&mut nft)? {
-        for _ in 0..TRIES {
-            let mut batch = Batch::new();
-            for rule in nft.rules(entry.chain())? {
-                if rule.comment.as_deref().is_some_and(is_gone) {
-                    batch.remove_rule(entry.chain(), rule.handle);
-                }
-            }
-            match nft.try_commit(batch, None)? {
-                None => break,
-                Some(refusal) if refusal.errno == libc::ENOENT => {} // removed meanwhile: look again
-                Some(refusal) => {
-                    return Err(refusal.into_failure(format!("remove rules from {} {}", entry.table, entry.name)));
-                }
-            }
-        }
+fn fits(entry: &ChainEntry, address: &Prefix) -> bool {
+    match entry.family {
+        Family::Ip => !address.is_v6(),
+        Family::Ip6 => address.is_v6(),
+        _ => true,
     }
-    legacy::remove_where(is_gone)
 }

@@ -17,6 +17,8 @@ use crate::Prefix;
 use crate::address::octets;
 use crate::nft::{Batch, Chain, Element, ElementEntry, Family, Hook, Nft, Set, Verdict, key, load};
 use sandbox::{Failure, Result};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Mutex;
 
 /// The name of our table.
 pub const TABLE: &str = "rkt";
@@ -130,12 +132,32 @@ fn skeleton() -> Batch {
 #[derive(Debug)]
 pub struct Rules {
     nft: Nft,
+    removed: bool,
+}
+
+/// Sockets that are not closed yet. Closing one waits until the kernel has freed what was removed from the rules, about 10 ms; it frees
+/// it all the same without anybody who waits.
+static LINGERING: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+const LONGEST_LINGER: usize = 8;
+
+impl Drop for Rules {
+    fn drop(&mut self) {
+        let Ok(mut lingering) = LINGERING.lock() else { return };
+        if self.removed
+            && let Ok(copy) = self.nft.socket.as_fd().try_clone_to_owned()
+        {
+            lingering.push(copy);
+            if lingering.len() > LONGEST_LINGER {
+                drop(lingering.remove(0));
+            }
+        }
+    }
 }
 
 impl Rules {
     /// Of the caller's network namespace.
     pub fn open() -> Result<Self> {
-        Ok(Self { nft: Nft::open()? })
+        Ok(Self { nft: Nft::open()?, removed: false })
     }
 
     /// Takes a change to our table, which is made if it is not there. Answers whether a key was there already (and nothing changed).
@@ -197,6 +219,7 @@ impl Rules {
                 batch.flush_chain(chain(name));
                 batch.remove_chain(chain(name));
             }
+            self.removed |= !removed.is_empty();
             match self.nft.try_commit(batch, None)? {
                 None => return self.remove_table_if_empty().map(|()| removed),
                 // Somebody else removes the same: look again what is left.

@@ -141,8 +141,9 @@ fn wait_for_carrier(host: &mut Rtnl, link: &Link) -> Result<(), CniError> {
 
 fn del(call: &Call) -> Result<(), CniError> {
     let released = ipam::release(call);
+    let unruled = common::remove_rules(call);
     let unlinked = Pod::find(call).map_or(Ok(()), |mut pod| pod.remove_link(&call.ifname));
-    common::both(released, common::both(unlinked, common::remove_rules(call)))
+    common::both(released, common::both(unruled, unlinked))
 }
 
 fn check(call: &Call) -> Result<(), CniError> {

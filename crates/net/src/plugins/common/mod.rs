@@ -10,7 +10,7 @@ pub use pod::Pod;
 
 use crate::Prefix;
 use crate::cni::{Answer, Call, CniError, Dns};
-use crate::rules::{Rules, Tag, coexist};
+use crate::rules::{Rules, Tag};
 
 /// The `dns` of a configuration, if it says anything, else the one of address management.
 pub fn dns(call: &Call, ipam: &Dns) -> Result<Dns, CniError> {
@@ -30,26 +30,26 @@ pub fn enable_forwarding(answer: &Answer) -> Result<(), CniError> {
 
 /// The rules that routed traffic of a pod needs: masquerading if the configuration asks for it, and room among others' rules.
 pub fn add_rules(call: &Call, addresses: &[Prefix]) -> Result<(), CniError> {
-    let tag = Tag::of(call);
+    let (tag, mut rules) = (Tag::of(call), Rules::open()?);
     if call.conf().flag("ipMasq")? {
-        Rules::open()?.masquerade(&tag, addresses)?;
+        rules.masquerade(&tag, addresses)?;
     }
-    Ok(coexist::admit(&tag, addresses)?)
+    Ok(rules.admit(&tag, addresses)?)
 }
 
 /// Undoes [`add_rules`]; what is gone is undone.
 pub fn remove_rules(call: &Call) -> Result<(), CniError> {
-    let tag = Tag::of(call);
-    let masquerade = Rules::open()?.remove_masquerade(&tag);
-    coexist::remove(&tag)?;
+    let (tag, mut rules) = (Tag::of(call), Rules::open()?);
+    let masquerade = rules.remove_masquerade(&tag);
+    rules.remove_admission(&tag)?;
     Ok(masquerade?)
 }
 
 /// Undoes [`add_rules`] for every attachment that is not valid any more.
 pub fn collect_rules(call: &Call) -> Result<(), CniError> {
-    let valid = super::host_local::valid_attachments(call.conf())?;
-    let masquerade = Rules::open()?.collect_masquerade(call.network(), &valid);
-    coexist::collect(call.network(), &valid)?;
+    let (valid, mut rules) = (super::host_local::valid_attachments(call.conf())?, Rules::open()?);
+    let masquerade = rules.collect_masquerade(call.network(), &valid);
+    rules.collect_admissions(call.network(), &valid)?;
     Ok(masquerade?)
 }
 
