@@ -60,7 +60,7 @@ function namespace(name: string): string {
   return name
 }
 
-function attach(stage1: string, directory: string, conf: {readonly type: string}, subnet: string): Pod {
+function attach(stage1: string, directory: string, conf: Readonly<Record<string, unknown>> & {readonly type: string}, subnet: string): Pod {
   const netns = namespace(`bench-${conf.type}`)
   const plugin = join(directory, conf.type)
   symlinkSync(stage1, plugin)

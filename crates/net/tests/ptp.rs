@@ -4,7 +4,7 @@ mod support;
 
 use net::cni::Verb;
 use serde_json::{Value, json};
-use support::{Host, Space, add, ask, del, perform, serve_addresses};
+use support::{Host, Space, add, ask, del, perform, serve_addresses, sh};
 
 fn conf(masquerade: bool) -> Value {
     json!({
@@ -60,6 +60,18 @@ fn masquerading_hides_a_pod_behind_its_host_except_from_its_own_subnet() {
     assert_eq!(hidden.within(|| ask("10.99.0.2:80")).unwrap(), "10.99.0.1");
     assert_eq!(hidden.within(|| ask("[fd99::2]:81")).unwrap(), "fd99::1");
     assert_eq!(open.within(|| ask("10.99.0.2:80")).unwrap(), "172.17.0.2");
+}
+
+#[test]
+fn a_host_goes_on_to_take_routes_from_its_routers_when_it_begins_to_forward() {
+    skip_unless_possible!();
+    let host = Host::new();
+    let _world = host.neighbour();
+    sh("sysctl -qw net.ipv6.conf.all.forwarding=0 net.ipv6.conf.wan.accept_ra=1");
+
+    add("ptp", &host.call(&Space::new(), "one", conf(false)));
+
+    assert_eq!(sh("sysctl -n net.ipv6.conf.all.forwarding net.ipv6.conf.wan.accept_ra"), "1\n2\n");
 }
 
 #[test]

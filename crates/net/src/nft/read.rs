@@ -1,7 +1,7 @@
 //! What is there: tables, chains, rules, elements.
 
 use super::{Chain, Family, Nft, message, read_comment};
-use crate::netlink::{Attributes, flag, number};
+use crate::netlink::{Attributes, Message, Reply, flag, number};
 use sandbox::{Failure, Result};
 
 const GETTABLE: u16 = 1;
@@ -78,9 +78,19 @@ impl Nft {
         generation.ok_or_else(|| Failure::new("nftables tells no generation"))
     }
 
+    /// What a dump answers; nothing if what it asks of is not there, or the kernel has no nftables.
+    fn dump(&mut self, request: Message, what: impl Fn() -> String) -> Result<Vec<Reply>> {
+        const ABSENT: [i32; 3] = [libc::ENOENT, libc::EOPNOTSUPP, libc::EINVAL];
+        match self.socket.try_query(request)? {
+            Ok(replies) => Ok(replies),
+            Err(refusal) if ABSENT.contains(&refusal.errno) => Ok(Vec::new()),
+            Err(refusal) => Err(refusal.into_failure(what())),
+        }
+    }
+
     /// All tables.
     pub fn tables(&mut self) -> Result<Vec<TableEntry>> {
-        let replies = self.socket.query(message(GETTABLE, flag::DUMP, UNSPECIFIED), || "list tables".to_owned())?;
+        let replies = self.dump(message(GETTABLE, flag::DUMP, UNSPECIFIED), || "list tables".to_owned())?;
         Ok(replies
             .iter()
             .filter_map(|reply| {
@@ -92,7 +102,7 @@ impl Nft {
 
     /// All chains of all tables.
     pub fn chains(&mut self) -> Result<Vec<ChainEntry>> {
-        let replies = self.socket.query(message(GETCHAIN, flag::DUMP, UNSPECIFIED), || "list chains".to_owned())?;
+        let replies = self.dump(message(GETCHAIN, flag::DUMP, UNSPECIFIED), || "list chains".to_owned())?;
         Ok(replies
             .iter()
             .filter_map(|reply| {
@@ -114,11 +124,7 @@ impl Nft {
     pub fn rules(&mut self, chain: Chain<'_>) -> Result<Vec<RuleEntry>> {
         let mut request = message(GETRULE, flag::DUMP, chain.family.number());
         request.text(1, chain.table).text(2, chain.name);
-        let replies = match self.socket.try_query(request)? {
-            Ok(replies) => replies,
-            Err(refusal) if refusal.errno == libc::ENOENT => return Ok(Vec::new()),
-            Err(refusal) => return Err(refusal.into_failure(format!("list rules of {} {}", chain.table, chain.name))),
-        };
+        let replies = self.dump(request, || format!("list rules of {} {}", chain.table, chain.name))?;
         Ok(replies
             .iter()
             .map(|reply| {
@@ -136,11 +142,7 @@ impl Nft {
     pub fn elements(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<ElementEntry>> {
         let mut request = message(GETELEMENT, flag::DUMP, family.number());
         request.text(1, table).text(2, set);
-        let replies = match self.socket.try_query(request)? {
-            Ok(replies) => replies,
-            Err(refusal) if refusal.errno == libc::ENOENT => return Ok(Vec::new()),
-            Err(refusal) => return Err(refusal.into_failure(format!("list elements of {table} {set}"))),
-        };
+        let replies = self.dump(request, || format!("list elements of {table} {set}"))?;
         let items = replies.iter().flat_map(|reply| reply.attributes(HEADER).nested(3));
         Ok(items
             .map(|(_, item)| {

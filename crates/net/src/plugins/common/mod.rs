@@ -10,6 +10,7 @@ pub use pod::Pod;
 
 use crate::Prefix;
 use crate::cni::{Answer, Call, CniError, Dns};
+use crate::netlink::rt::Rtnl;
 use crate::rules::{Rules, Tag};
 
 /// The `dns` of a configuration, if it says anything, else the one of address management.
@@ -22,7 +23,24 @@ pub fn dns(call: &Call, ipam: &Dns) -> Result<Dns, CniError> {
 pub fn enable_forwarding(answer: &Answer) -> Result<(), CniError> {
     for (v6, path) in [(false, "ipv4/ip_forward"), (true, "ipv6/conf/all/forwarding")] {
         if answer.ips.iter().any(|ip| ip.address.is_v6() == v6) {
+            if v6 {
+                keep_advertised_routes()?;
+            }
             sysctl::set(path, "1").map_err(|failure| CniError::from(failure).of("failed to enable forwarding"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A host that forwards IPv6 takes no routes from its routers any more, and forgets the ones that it has, unless it is told to go on.
+fn keep_advertised_routes() -> Result<(), CniError> {
+    if sysctl::get("ipv6/conf/all/forwarding").is_ok_and(|value| value != "0") {
+        return Ok(());
+    }
+    for link in Rtnl::open()?.links()? {
+        let name = format!("ipv6/conf/{}/accept_ra", link.name);
+        if sysctl::get(&name).is_ok_and(|value| value == "1") {
+            sysctl::set(&name, "2")?;
         }
     }
     Ok(())
