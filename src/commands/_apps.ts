@@ -2,8 +2,8 @@ import {RktError} from '../errors.ts'
 import {type Pod, PodContents} from '../pod/index.ts'
 
 /** The app that is meant: the named one, or the only one of the pod. */
-export function chooseApp(pod: Pod, named: string, command: 'enter' | 'export', note: (line: string) => void): string {
-  const failure = command === 'enter' ? 'unable to determine app name' : 'unable to find app'
+export function chooseApp(pod: Pod, named: string, command: 'attach' | 'enter' | 'export', note: (line: string) => void): string {
+  const failure = command === 'export' ? 'unable to find app' : 'unable to determine app name'
   const fail = (reason: string) => new RktError('RKT_POD_APP', failure, {cause: new Error(reason)})
   const names = new PodContents(pod).manifest().apps.map(({name}): string => name)
   if (named !== '') {

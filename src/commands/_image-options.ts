@@ -130,7 +130,6 @@ const supplementaryGids = Flags.list({
 const streams = (name: string, modes: readonly string[]) =>
   Flags.custom({
     description: `${name} mode for the preceding application: ${modes.join(', ')}`,
-    hidden: true,
     mustFollow: `--${name} must follow an application`,
     parse(word) {
       if (!modes.includes(word)) throw new Error(`invalid ${name} mode ${JSON.stringify(word)}`)
@@ -175,9 +174,9 @@ export const imageFlags = {
   'readonly-rootfs': readOnlyRootfs,
   seccomp: text("seccomp filter override for the preceding image (example: '--seccomp mode=retain,errno=EPERM,chmod,chown')"),
   signature: once('signature', 'local signature file to use in validating the preceding image', 'file'),
-  stderr: streams('stderr', ['log', 'null', 'stream', 'tty']),
-  stdin: streams('stdin', ['null', 'stream', 'tty']),
-  stdout: streams('stdout', ['log', 'null', 'stream', 'tty']),
+  stderr: streams('stderr', ['log', 'null', 'stream', 'tty', 'interactive']),
+  stdin: streams('stdin', ['null', 'stream', 'tty', 'interactive']),
+  stdout: streams('stdout', ['log', 'null', 'stream', 'tty', 'interactive']),
   'supplementary-gids': supplementaryGids,
   user: text("user override for the preceding image (example: '--user=user')"),
   'user-annotation': pair('user-annotation', "set the app's user annotations (example: '--user-annotation=foo=bar')"),

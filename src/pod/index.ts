@@ -2,6 +2,7 @@
  * Pods: the pod directory as a state machine, and what is done to pods: prepare, run, wait, enter, stop, collect, export, report.
  * Rests on stage1 and image, the stores and the addon. Knows nothing of the command line.
  */
+export {type AttachMode, type AttachTarget, attachEndpoints, attachToApp, listEndpoints, parseAttachMode} from './attach.ts'
 export {type Instant, type NetworkInfo, PodContents, toDate} from './contents.ts'
 export {type DnsOptions, type NameConfig, nameConfig} from './dns.ts'
 export type {PodEngine} from './engine-slice.ts'

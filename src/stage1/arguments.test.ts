@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
 import {SECURE} from '../config/index.ts'
-import {enterArguments, gcArguments, type RunOptions, runArguments, stopArguments} from './arguments.ts'
+import {attachArguments, enterArguments, gcArguments, type RunOptions, runArguments, stopArguments} from './arguments.ts'
 
 const uuid = '71a713a3-c583-4798-85a2-f8a7e602aac9'
 const plain: RunOptions = {debug: false, insecure: SECURE, interactive: false, mutable: false, networks: ['default'], uuid}
@@ -85,5 +85,21 @@ test('stop and enter are called as documented', () => {
     '/bin/sh',
     '-c',
     'id',
+  ])
+})
+
+test('attach is called as documented, with switches for streams only when some were chosen', () => {
+  const chosen = {stderr: false, stdin: false, stdout: false, ttyIn: true, ttyOut: false}
+  assert.deepEqual(attachArguments({app: 'web', debug: false, mode: 'list'}), ['--action=list', '--app=web', '--debug=false'])
+  assert.deepEqual(attachArguments({app: 'web', debug: true, mode: 'auto'}), ['--action=auto-attach', '--app=web', '--debug=true'])
+  assert.deepEqual(attachArguments({app: 'web', debug: false, mode: chosen}), [
+    '--action=custom-attach',
+    '--tty-in=true',
+    '--tty-out=false',
+    '--stdin=false',
+    '--stdout=false',
+    '--stderr=false',
+    '--app=web',
+    '--debug=false',
   ])
 })

@@ -71,3 +71,30 @@ export function stopArguments({force, uuid}: {force: boolean; uuid: string}): st
 export function enterArguments({app, command, pid}: {app: string; command: readonly string[]; pid: number}): string[] {
   return [`--pid=${pid}`, `--appname=${app}`, '--', ...command]
 }
+
+/** Which streams of an app are attached to. */
+export interface AttachChoice {
+  readonly ttyIn: boolean
+  readonly ttyOut: boolean
+  readonly stdin: boolean
+  readonly stdout: boolean
+  readonly stderr: boolean
+}
+
+export function attachArguments({
+  app,
+  debug,
+  mode,
+}: {
+  app: string
+  debug: boolean
+  /** All that there is, a list of it, or some of it. */
+  mode: 'auto' | 'list' | AttachChoice
+}): string[] {
+  const common = [`--app=${app}`, `--debug=${debug}`]
+  if (mode === 'list') return ['--action=list', ...common]
+  if (mode === 'auto') return ['--action=auto-attach', ...common]
+  const {stderr, stdin, stdout, ttyIn, ttyOut} = mode
+  const chosen = [`--tty-in=${ttyIn}`, `--tty-out=${ttyOut}`, `--stdin=${stdin}`, `--stdout=${stdout}`, `--stderr=${stderr}`]
+  return ['--action=custom-attach', ...chosen, ...common]
+}

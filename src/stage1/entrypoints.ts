@@ -3,7 +3,7 @@ import {join} from 'node:path'
 import type {ImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 
-export type EntrypointName = 'run' | 'enter' | 'stop' | 'gc'
+export type EntrypointName = 'run' | 'enter' | 'stop' | 'gc' | 'attach' | 'app/add' | 'app/rm' | 'app/start' | 'app/stop'
 
 /** The names of the annotations are the whole of what stage0 knows about a stage1 image. */
 export const entrypointAnnotation = (name: EntrypointName): string => `coreos.com/rkt/stage1/${name}`

@@ -372,14 +372,38 @@ pub struct CgroupValue {
 
 /// An app's standard streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Stdio {
+    /// Descriptor 0.
+    pub stdin: Stream,
+    /// Descriptor 1.
+    pub stdout: Stream,
+    /// Descriptor 2.
+    pub stderr: Stream,
+}
+
+impl Stdio {
+    /// Whether one of the streams leads there.
+    pub fn has(&self, stream: Stream) -> bool {
+        [self.stdin, self.stdout, self.stderr].contains(&stream)
+    }
+}
+
+/// Where a standard stream leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stdio {
-    /// Output becomes lines of the log and the console, input is /dev/null.
+pub enum Stream {
+    /// Nowhere.
+    Null,
+    /// To lines of the log and the console.
     Log,
-    /// A terminal of the pod, shown on the caller's.
+    /// To a terminal of the pod, shown on the caller's.
     Terminal,
-    /// The caller's own streams; one that is a terminal is relayed.
+    /// To the caller's own stream; one that is a terminal is relayed.
+    Caller,
+    /// To whoever attaches, by lines.
     Stream,
+    /// To a terminal of the app's own, shown to whoever attaches.
+    Tty,
 }
 
 /// How a pod ends.

@@ -72,6 +72,7 @@ fn start() -> i32 {
             Err(failure) => report("enter", &failure),
         },
         ("native", "enter") => native::enter(arguments, &inherited),
+        ("native", "attach") => native::attach(arguments),
         ("native", "stop") => native::stop(arguments),
         ("native", "gc") => native::gc(arguments),
         ("fly", "run") => fly::run(arguments, &inherited),

@@ -43,6 +43,15 @@ pub struct RuntimeApp {
     pub read_only_root: bool,
     #[serde(default, deserialize_with = "nullable")]
     pub mounts: Vec<Mount>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub annotations: Vec<Pair>,
+}
+
+impl RuntimeApp {
+    /// The value of an annotation.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.annotations.iter().find(|one| one.name == name).map(|one| one.value.as_str())
+    }
 }
 
 /// An image's manifest.

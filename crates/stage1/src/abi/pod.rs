@@ -86,7 +86,7 @@ pub fn load_manifest(directory: &Path) -> Result<PodManifest> {
 }
 
 /// An app's name becomes part of paths.
-fn check_app_name(name: &str) -> Result<()> {
+pub fn check_app_name(name: &str) -> Result<()> {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     if !name.is_empty() && name.bytes().all(legal) {
         return Ok(());

@@ -19,8 +19,8 @@ pub struct Streams<'a> {
     pub stdin: BorrowedFd<'a>,
     pub stdout: BorrowedFd<'a>,
     pub stderr: BorrowedFd<'a>,
-    /// Standard input becomes the controlling terminal.
-    pub terminal: bool,
+    /// Becomes the controlling terminal.
+    pub terminal: Option<BorrowedFd<'a>>,
 }
 
 /// What pid 1 hands to the process of an app.
@@ -184,11 +184,11 @@ pub fn persona<'a>(
 /// A session of its own with these standard streams.
 pub fn new_session(streams: &Streams<'_>) -> Result<()> {
     rustix::process::setsid().context(|| "begin a session")?;
+    if let Some(terminal) = streams.terminal {
+        rustix::process::ioctl_tiocsctty(terminal).context(|| "take the terminal")?;
+    }
     for (fd, number) in [(streams.stdin, 0), (streams.stdout, 1), (streams.stderr, 2)] {
         sys::install(fd, number).context(|| "set standard streams")?;
-    }
-    if streams.terminal {
-        rustix::process::ioctl_tiocsctty(rustix::stdio::stdin()).context(|| "take the terminal")?;
     }
     Ok(())
 }

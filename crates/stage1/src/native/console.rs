@@ -32,9 +32,17 @@ pub struct Console {
     pending: Vec<u8>,
     dropped: u64,
     broken: bool,
+    /// Why lines are dropped, as the notice says it.
+    blocked: &'static str,
 }
 
 impl Console {
+    /// What is shown to a client at the other end of a socket.
+    pub fn of_client(socket: OwnedFd) -> Self {
+        let blocked = "this client was too slow";
+        Self { fd: socket, kind: Kind::Socket, pending: Vec::new(), dropped: 0, broken: false, blocked }
+    }
+
     /// A console over an inherited descriptor, whose own flags are never changed: other processes hold it too.
     pub fn over(inherited: BorrowedFd<'_>) -> std::io::Result<Self> {
         let stat = rustix::fs::fstat(inherited)?;
@@ -51,12 +59,25 @@ impl Console {
             FileType::Socket => (duplicate()?, Kind::Socket),
             _ => (duplicate()?, Kind::File),
         };
-        Ok(Self { fd, kind, pending: Vec::new(), dropped: 0, broken: false })
+        let blocked = "the console was blocked";
+        Ok(Self { fd, kind, pending: Vec::new(), dropped: 0, broken: false, blocked })
     }
 
     /// Whether something waits until the console can be written to.
     pub fn is_blocked(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Forgets what waits: nobody will ever see anything more.
+    pub fn abandon(&mut self) {
+        self.broken = true;
+        self.pending = Vec::new();
+        self.dropped = 0;
+    }
+
+    /// Whether nobody will ever see anything more.
+    pub fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// How many lines were dropped since the last notice.
@@ -85,8 +106,7 @@ impl Console {
                 if self.dropped == 0 {
                     return;
                 }
-                let notice =
-                    format!("{} rkt: {} lines were dropped, the console was blocked\n", kernel_time(), self.dropped);
+                let notice = format!("{} rkt: {} lines were dropped, {}\n", kernel_time(), self.dropped, self.blocked);
                 self.dropped = 0;
                 self.pending = notice.into_bytes();
             }
@@ -94,11 +114,7 @@ impl Console {
                 Ok(count) => drop(self.pending.drain(..count)),
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}
-                Err(_) => {
-                    self.broken = true;
-                    self.pending = Vec::new();
-                    return;
-                }
+                Err(_) => return self.abandon(),
             }
         }
     }

@@ -7,6 +7,7 @@ mod names;
 mod networks;
 mod places;
 mod sockets;
+mod streams;
 pub mod surroundings;
 mod sysctl;
 
@@ -18,7 +19,7 @@ use crate::abi::volumes::{self, Volumes};
 use devices::Devices;
 use sandbox::cgroup::{self, Hierarchy};
 use sandbox::idmap::{self, IdMap};
-use sandbox::plan::{App, Cgroups, Exec, File, Lifecycle, Mount, Namespaces, Network, Plan, Share, Stdio};
+use sandbox::plan::{App, Cgroups, Exec, File, Lifecycle, Mount, Namespaces, Network, Plan, Share};
 use sandbox::tree::Root;
 use sandbox::{Failure, Result};
 use std::collections::HashSet;
@@ -231,19 +232,16 @@ fn plan_app(
 ) -> Result<App> {
     let Context { pod, options, facts, stage1, namespaces, ids, cgroups, bounds } = *context;
     let root = Root::open_at(pod.stage1().join(app.root().trim_start_matches('/')))?;
-    let stdio = match (options.interactive, facts.terminal) {
-        (false, _) => Stdio::Log,
-        (true, true) => Stdio::Terminal,
-        (true, false) => Stdio::Stream,
-    };
+    let stdio = streams::of_app(app, options.interactive, facts.terminal)?;
     // Both by the specification of executors (appc §10.2).
     let mut extra = vec![("AC_APP_NAME", app.name().to_owned()), ("container", "rkt".to_owned())];
     if !options.metadata_token.is_empty() && namespaces.network == Network::Host {
         extra.push(("AC_METADATA_URL", format!("http://127.0.0.1:18112/{}", options.metadata_token)));
     }
     let mut environment = environment::of_app(&app.app, &extra);
-    if stdio == Stdio::Terminal && environment::value(&environment, "TERM").is_none() {
-        environment.push(("TERM".to_owned(), facts.term.clone()));
+    if let Some(term) = streams::term(stdio, &facts.term).filter(|_| environment::value(&environment, "TERM").is_none())
+    {
+        environment.push(("TERM".to_owned(), term.to_owned()));
     }
     let working_directory = if app.app.working_directory.is_empty() { "/" } else { &app.app.working_directory };
     let command = |words: &[String]| identity::command(app, &root, words, working_directory);

@@ -271,13 +271,13 @@ impl Target {
         let streams = match follower {
             Some(follower) => {
                 let fd = follower.as_fd();
-                Streams { stdin: fd, stdout: fd, stderr: fd, terminal: true }
+                Streams { stdin: fd, stdout: fd, stderr: fd, terminal: Some(fd) }
             }
             None => Streams {
                 stdin: rustix::stdio::stdin(),
                 stdout: rustix::stdio::stdout(),
                 stderr: rustix::stdio::stderr(),
-                terminal: false,
+                terminal: None,
             },
         };
         new_session(&streams)?;

@@ -1,7 +1,9 @@
 //! Pid 1 of a pod: makes the pod's surroundings, starts the apps, reaps, records how each ended, and ends the pod by the rules of
 //! the reference (stage1-abi §8).
 
+mod attachable;
 mod end;
+mod endpoint;
 mod refusals;
 mod services;
 mod sockets;
@@ -15,12 +17,13 @@ use super::lines::Lines;
 use super::network::Additions;
 use super::outside::Outside;
 use super::users;
+pub use attachable::{DIRECTORY as IOTTYMUX, ENDPOINTS, SIZE_SOCKET};
 use end::{pod_status, recorded_status};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use sandbox::cgroup::Entry;
 use sandbox::channel::{Channel, Received};
 use sandbox::inherited::Inherited;
-use sandbox::plan::{Plan, Stdio};
+use sandbox::plan::{Plan, Stream};
 use sandbox::sys::{self, Ended};
 use sandbox::tree::Root;
 use sandbox::{Context, Failure, Result};
@@ -153,7 +156,7 @@ impl<'a> Init<'a> {
     /// Opens the pod's first terminal, which apps see as /dev/console.
     fn open_terminal(&mut self) -> Result<()> {
         let (leader, follower) = streams::open_terminal("/dev/pts/ptmx")?;
-        let lines = if self.apps.iter().any(|one| one.app.stdio == Stdio::Terminal) {
+        let lines = if self.apps.iter().any(|one| one.app.stdio.has(Stream::Terminal)) {
             self.channel.send(word::TERMINAL, Some(leader.as_fd())).context(|| "hand the terminal over")?;
             None
         } else {
@@ -242,6 +245,11 @@ impl<'a> Init<'a> {
                     app.pump(stream, &mut self.console);
                 }
             }
+            Token::Attachable(number) => {
+                if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
+                    app.attend();
+                }
+            }
             Token::Report(number) => self.read_report(number)?,
             Token::Refusals(number) => {
                 if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
@@ -290,7 +298,7 @@ impl<'a> Init<'a> {
     fn start(&mut self, index: usize) -> Result<()> {
         let app = &mut self.apps[index];
         let terminal = self.terminal.as_ref().ok_or_else(|| Failure::new("the pod has no terminal"))?;
-        app.start(terminal.follower.as_fd(), self.inherited)?;
+        app.start(&self.stage1, terminal.follower.as_fd(), self.inherited)?;
         let app = &self.apps[index];
         for service in Service::ALL {
             if let Some(socket) = app.services.socket(service) {
@@ -301,6 +309,9 @@ impl<'a> Init<'a> {
             if let Some(lines) = lines {
                 self.watch(lines, Token::Stream(app.number, stream))?;
             }
+        }
+        if let Some(attachable) = &app.attachable {
+            self.watch(attachable, Token::Attachable(app.number))?;
         }
         app.report.as_ref().map_or(Ok(()), |report| self.watch(report, Token::Report(app.number)))
     }
@@ -371,13 +382,14 @@ impl<'a> Init<'a> {
     fn ended(&mut self, index: usize, ended: Ended) -> Result<()> {
         let handlers = match self.apps[index].phase {
             Phase::Running => {
-                let app = &self.apps[index];
+                let app = &mut self.apps[index];
                 let status = recorded_status(app.refusals.correct(app.pid, ended), self.deadline.is_some());
                 let path = format!("rkt/status/{}", app.app.name);
                 if let Some(call) = app.refusals.cause(status) {
                     self.stage1.write(&format!("{path}.syscall"), format!("{call}\n").as_bytes(), 0o644)?;
                 }
                 self.stage1.write(&path, format!("{status}\n").as_bytes(), 0o644)?;
+                app.detach_clients();
                 app.end_remaining();
                 if status != 0 && self.deadline.is_none() {
                     self.failed = Some(status);
@@ -403,7 +415,9 @@ impl<'a> Init<'a> {
         for app in &mut self.apps {
             app.drain(&mut self.console);
         }
+        let until = Instant::now() + CONSOLE_PATIENCE;
         self.console.finish(CONSOLE_PATIENCE);
+        self.apps.iter_mut().for_each(|app| app.finish_clients(until));
         pod_status(self.failed)
     }
 }

@@ -4,6 +4,7 @@
 //! Entrypoints on the host trust nothing that a pod can write: they use the pod directory, /proc of pid 1 and its descriptors.
 
 mod app;
+mod attach;
 mod clock;
 mod console;
 mod decide;
@@ -19,9 +20,11 @@ mod outside;
 mod run;
 mod state;
 mod stop;
+mod supervisor;
 mod terminal;
 mod users;
 
+pub use attach::attach;
 pub use enter::enter;
 pub use gc::gc;
 pub use run::{print_plan, run};

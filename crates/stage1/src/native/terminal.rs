@@ -3,7 +3,7 @@
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// `^]`, which three times within a second means: end it.
@@ -39,6 +39,23 @@ pub enum Wish {
     End,
 }
 
+/// Which ways bytes go, and where the size of the caller's terminal goes.
+pub struct Ways {
+    /// What is typed goes to the pod.
+    pub input: bool,
+    /// What the pod writes is shown; else it is read all the same.
+    pub output: bool,
+    pub sizes: Sizes,
+}
+
+/// Where the size of the caller's terminal goes.
+pub enum Sizes {
+    /// To the terminal itself.
+    Leader,
+    /// To whoever has it: two numbers of 16 bits, rows and columns.
+    Socket(Option<OwnedFd>),
+}
+
 /// Carries bytes between the caller's terminal and one of the pod.
 pub struct Relay {
     leader: OwnedFd,
@@ -48,19 +65,26 @@ pub struct Relay {
     input_open: bool,
     output_open: bool,
     raw: Option<Raw>,
+    ways: Ways,
 }
 
 impl Relay {
     /// Begins: the caller's terminal becomes raw, the pod's takes its size. `escape` tells whether `^]^]^]` has a meaning.
     pub fn begin(leader: OwnedFd, escape: bool) -> std::io::Result<Self> {
+        Self::with(leader, escape, Ways { input: true, output: true, sizes: Sizes::Leader })
+    }
+
+    /// The same, by these ways; `leader` may be a socket whose other end is a terminal's.
+    pub fn with(leader: OwnedFd, escape: bool, ways: Ways) -> std::io::Result<Self> {
         rustix::io::ioctl_fionbio(&leader, true)?;
         let relay = Self {
             leader,
             typed: Vec::new(),
             escapes: Escapes { enabled: escape, seen: Vec::new() },
-            input_open: true,
+            input_open: ways.input,
             output_open: true,
-            raw: Raw::begin(),
+            raw: ways.input.then(Raw::begin).flatten(),
+            ways,
         };
         relay.resize();
         Ok(relay)
@@ -68,8 +92,15 @@ impl Relay {
 
     /// Gives the pod's terminal the size of the caller's.
     pub fn resize(&self) {
-        if let Ok(size) = tcgetwinsize(rustix::stdio::stdin()) {
-            let _ = tcsetwinsize(&self.leader, size);
+        let Ok(size) = tcgetwinsize(rustix::stdio::stdin()) else { return };
+        // A terminal that is gone needs none.
+        match &self.ways.sizes {
+            Sizes::Leader => drop(tcsetwinsize(&self.leader, size)),
+            Sizes::Socket(None) => {}
+            Sizes::Socket(Some(socket)) => {
+                let message = [size.ws_row.to_ne_bytes(), size.ws_col.to_ne_bytes()].concat();
+                let _ = rustix::net::send(socket, &message, rustix::net::SendFlags::DONTWAIT);
+            }
         }
     }
 
@@ -77,8 +108,13 @@ impl Relay {
     pub fn pause(&mut self, away: impl FnOnce()) {
         self.raw = None;
         away();
-        self.raw = Raw::begin();
+        self.raw = self.ways.input.then(Raw::begin).flatten();
         self.resize();
+    }
+
+    /// Whether nothing more can come: the pod has closed its end, or its output is not asked for and all input is delivered.
+    pub fn is_over(&self) -> bool {
+        !self.output_open || (!self.ways.output && !self.input_open && self.typed.is_empty())
     }
 
     /// What to wait for on standard input.
@@ -148,7 +184,7 @@ impl Relay {
     fn pump_output(&mut self) -> bool {
         let mut chunk = [0; 16 << 10];
         match rustix::io::read(&self.leader, &mut chunk) {
-            Ok(count) if count > 0 => write_all(&chunk[..count]),
+            Ok(count) if count > 0 => !self.ways.output || write_all(rustix::stdio::stdout(), &chunk[..count]),
             Err(Errno::INTR) => true,
             Err(Errno::AGAIN) => false,
             // EIO: nobody holds the other end any more.
@@ -165,15 +201,15 @@ impl Relay {
     }
 }
 
-fn write_all(mut bytes: &[u8]) -> bool {
+/// Writes all of it to a descriptor that is not ours; false when nobody reads it any more.
+pub fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
-        match rustix::io::write(rustix::stdio::stdout(), bytes) {
+        match rustix::io::write(to, bytes) {
             Ok(count) => bytes = &bytes[count..],
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 // Somebody else made the descriptor non-blocking; it is not ours to change.
-                let stdout = rustix::stdio::stdout();
-                let _ = rustix::event::poll(&mut [rustix::event::PollFd::new(&stdout, PollFlags::OUT)], None);
+                let _ = rustix::event::poll(&mut [rustix::event::PollFd::new(&to, PollFlags::OUT)], None);
             }
             Err(_) => return false,
         }

@@ -1,11 +1,11 @@
-//! Both ends of the standard streams of apps: what a process is given, and what pid 1 reads. One decision a stream.
+//! Both ends of the standard streams of apps: what a process is given, and what pid 1 keeps. One decision a stream.
 
 use super::super::app::Streams;
 use super::super::console::Console;
 use super::super::lines::Lines;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
-use sandbox::plan::{Stdio, User};
+use sandbox::plan::{Stdio, Stream, User};
 use sandbox::{Context, Result};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,61 +16,119 @@ const NAMES: [&str; 2] = ["stdout", "stderr"];
 pub struct Opened {
     stdin: OwnedFd,
     outputs: [OwnedFd; 2],
-    /// Standard input becomes the controlling terminal.
-    terminal: bool,
+    terminal: Option<OwnedFd>,
 }
 
 impl Opened {
     /// As the process takes them.
     pub fn streams(&self) -> Streams<'_> {
         let [stdout, stderr] = &self.outputs;
-        Streams { stdin: self.stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd(), terminal: self.terminal }
+        let terminal = self.terminal.as_ref().map(AsFd::as_fd);
+        Streams { stdin: self.stdin.as_fd(), stdout: stdout.as_fd(), stderr: stderr.as_fd(), terminal }
     }
 }
 
-/// Opens the streams of an app, and what pid 1 reads of its output. `terminal` is the pod's.
-pub fn open(stdio: Stdio, user: &User, terminal: BorrowedFd<'_>) -> Result<(Opened, [Option<Lines>; 2])> {
-    if stdio == Stdio::Terminal {
-        rustix::fs::fchown(terminal, Some(Uid::from_raw(user.uid)), None).context(|| "hand the terminal to the app")?;
+/// What pid 1 keeps of the streams of an app.
+#[derive(Default)]
+pub struct Kept {
+    /// What becomes lines of the log, or goes to the caller.
+    pub lines: [Option<Lines>; 2],
+    /// What others attach to.
+    pub ends: Ends,
+}
+
+/// Our ends of the streams that others attach to; all are non-blocking.
+#[derive(Default)]
+pub struct Ends {
+    /// Where the app's input is written to.
+    pub stdin: Option<OwnedFd>,
+    /// Where the app's output is read from.
+    pub outputs: [Option<OwnedFd>; 2],
+    /// Leader and follower of the app's terminal; the follower keeps the terminal from being hung up.
+    pub terminal: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// Opens the streams of an app. `terminal` is the pod's.
+pub fn open(stdio: Stdio, user: &User, terminal: BorrowedFd<'_>) -> Result<(Opened, Kept)> {
+    let mut kept = Kept::default();
+    let mut controlling = None;
+    if stdio.has(Stream::Terminal) {
+        give_terminal(terminal, user)?;
+        controlling = Some(duplicate(terminal)?);
     }
-    let stdin = match stdio {
-        Stdio::Log => null()?,
-        Stdio::Terminal => duplicate(terminal)?,
-        Stdio::Stream => duplicate(rustix::stdio::stdin())?,
+    if stdio.has(Stream::Tty) {
+        let (leader, follower) = open_terminal("/dev/pts/ptmx")?;
+        give_terminal(follower.as_fd(), user)?;
+        rustix::io::ioctl_fionbio(&leader, true).context(|| "open a terminal")?;
+        // An app has one controlling terminal.
+        controlling = controlling.map_or_else(|| duplicate(follower.as_fd()), Ok).map(Some)?;
+        kept.ends.terminal = Some((leader, follower));
+    }
+    let own = |kept: &Kept| match &kept.ends.terminal {
+        Some((_, follower)) => duplicate(follower.as_fd()),
+        None => null(),
     };
-    let (stdout, from_stdout) = output(stdio, 0, user, terminal)?;
-    let (stderr, from_stderr) = output(stdio, 1, user, terminal)?;
-    let opened = Opened { stdin, outputs: [stdout, stderr], terminal: stdio == Stdio::Terminal };
-    Ok((opened, [from_stdout, from_stderr]))
+    let stdin = match stdio.stdin {
+        Stream::Null | Stream::Log => null()?,
+        Stream::Terminal => duplicate(terminal)?,
+        Stream::Caller => duplicate(rustix::stdio::stdin())?,
+        Stream::Tty => own(&kept)?,
+        Stream::Stream => {
+            let (reader, writer) = pipe(user)?;
+            rustix::io::ioctl_fionbio(&writer, true).context(|| "make a pipe")?;
+            kept.ends.stdin = Some(writer);
+            reader
+        }
+    };
+    let mut output = |stream: Stream, number: usize| -> Result<OwnedFd> {
+        match stream {
+            Stream::Null => null(),
+            Stream::Terminal => duplicate(terminal),
+            Stream::Tty => own(&kept),
+            Stream::Log => {
+                let (lines, writer) = line_stream(NAMES[number], user)?;
+                kept.lines[number] = Some(lines);
+                Ok(writer)
+            }
+            Stream::Stream => {
+                let (reader, writer) = read_pipe(user)?;
+                kept.ends.outputs[number] = Some(reader);
+                Ok(writer)
+            }
+            Stream::Caller => {
+                let own = if number == 0 { rustix::stdio::stdout() } else { rustix::stdio::stderr() };
+                if !rustix::termios::isatty(own) {
+                    return duplicate(own);
+                }
+                // A relay in the place of the caller's terminal.
+                let console = Console::over(own).context(|| "open the terminal")?;
+                let (reader, writer) = read_pipe(user)?;
+                kept.lines[number] = Some(Lines::raw(reader, console));
+                Ok(writer)
+            }
+        }
+    };
+    let outputs = [output(stdio.stdout, 0)?, output(stdio.stderr, 1)?];
+    Ok((Opened { stdin, outputs, terminal: controlling }, kept))
 }
 
 /// The streams of a handler of an app: nothing to read, and one stream of lines where the app has a log.
-pub fn open_of_handler(logged: bool) -> Result<(Opened, Option<Lines>)> {
+pub fn open_of_handler(stdout: Stream) -> Result<(Opened, Option<Lines>)> {
     let root = User { uid: 0, gid: 0, groups: Vec::new() };
-    let stdio = if logged { Stdio::Log } else { Stdio::Stream };
-    let (stdout, lines) = match stdio {
-        Stdio::Log => line_stream(NAMES[0], &root).map(|(lines, writer)| (writer, Some(lines)))?,
-        _ => (duplicate(rustix::stdio::stdout())?, None),
+    let (stdout, lines) = match stdout {
+        Stream::Terminal | Stream::Caller => (duplicate(rustix::stdio::stdout())?, None),
+        Stream::Null => (null()?, None),
+        // Nobody can attach any more to what has ended.
+        Stream::Log | Stream::Stream | Stream::Tty => {
+            line_stream(NAMES[0], &root).map(|(lines, writer)| (writer, Some(lines)))?
+        }
     };
     let stderr = duplicate(stdout.as_fd())?;
-    Ok((Opened { stdin: null()?, outputs: [stdout, stderr], terminal: false }, lines))
+    Ok((Opened { stdin: null()?, outputs: [stdout, stderr], terminal: None }, lines))
 }
 
-fn output(stdio: Stdio, stream: usize, user: &User, terminal: BorrowedFd<'_>) -> Result<(OwnedFd, Option<Lines>)> {
-    match stdio {
-        Stdio::Log => line_stream(NAMES[stream], user).map(|(lines, writer)| (writer, Some(lines))),
-        Stdio::Terminal => duplicate(terminal).map(|fd| (fd, None)),
-        Stdio::Stream => {
-            let own = if stream == 0 { rustix::stdio::stdout() } else { rustix::stdio::stderr() };
-            if !rustix::termios::isatty(own) {
-                return duplicate(own).map(|fd| (fd, None));
-            }
-            // A relay in the place of the caller's terminal.
-            let console = Console::over(own).context(|| "open the terminal")?;
-            let (reader, writer) = stream_pipe(user)?;
-            Ok((writer, Some(Lines::raw(reader, console))))
-        }
-    }
+fn give_terminal(follower: BorrowedFd<'_>, user: &User) -> Result<()> {
+    rustix::fs::fchown(follower, Some(Uid::from_raw(user.uid)), None).context(|| "hand the terminal to the app")
 }
 
 fn null() -> Result<OwnedFd> {
@@ -81,14 +139,21 @@ fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     sandbox::sys::duplicate_from(fd, 3).context(|| "duplicate a standard stream")
 }
 
-/// A pipe whose end for the app belongs to its user, so that it may open /dev/stdout, and the lines that come out.
+/// The lines that come out of a pipe, and its end for the app.
 fn line_stream(name: &'static str, user: &User) -> Result<(Lines, OwnedFd)> {
-    stream_pipe(user).map(|(reader, writer)| (Lines::new(reader, name), writer))
+    read_pipe(user).map(|(reader, writer)| (Lines::new(reader, name), writer))
 }
 
-fn stream_pipe(user: &User) -> Result<(OwnedFd, OwnedFd)> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe")?;
+/// A pipe that we read from without ever waiting.
+fn read_pipe(user: &User) -> Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe(user)?;
     rustix::io::ioctl_fionbio(&reader, true).context(|| "make a pipe")?;
+    Ok((reader, writer))
+}
+
+/// A pipe that belongs to the app's user, so that it may open /dev/stdout.
+fn pipe(user: &User) -> Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe")?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
     rustix::fs::fchown(&writer, Some(uid), Some(gid)).context(|| "make a pipe")?;
     Ok((reader, writer))

@@ -6,6 +6,7 @@ use super::super::journal::Record;
 use super::super::lines::{Lines, log_text};
 use super::super::outside::{AppOutside, at_number};
 use super::super::state::open_proc;
+use super::attachable::Attachable;
 use super::refusals::Refusals;
 use super::services::{MAX_STREAMS, Service, Services};
 use super::streams;
@@ -14,12 +15,14 @@ use rustix::thread::LinkNameSpaceType;
 use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
-use sandbox::plan::{App, Stdio};
+use sandbox::plan::App;
 use sandbox::sys::{self, Fork};
+use sandbox::tree::Root;
 use sandbox::{Context, Failure, Result};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 /// The longest report of a process that became no app.
 const MAX_REPORT: u64 = 64 << 10;
@@ -46,6 +49,8 @@ pub struct Supervised {
     /// Of the main process or the handler that runs.
     pub pid: i32,
     pub streams: [Option<Lines>; 2],
+    /// The streams that others attach to, while the main process runs and until what it wrote has been told.
+    pub attachable: Option<Attachable>,
     /// What its process says before it becomes the app; none once it is one.
     pub report: Option<OwnedFd>,
     /// System calls that it was not allowed to make.
@@ -72,6 +77,7 @@ impl Supervised {
             phase: Phase::Waiting,
             pid: 0,
             streams: [None, None],
+            attachable: None,
             report: None,
             refusals: Refusals::default(),
             services,
@@ -146,11 +152,12 @@ impl Supervised {
     }
 
     /// Starts the main process. `terminal` is the pod's.
-    pub fn start(&mut self, terminal: BorrowedFd<'_>, inherited: &Inherited) -> Result<()> {
+    pub fn start(&mut self, stage1: &Root, terminal: BorrowedFd<'_>, inherited: &Inherited) -> Result<()> {
         let pipe = || pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe");
         let (report, report_writer) = pipe()?;
-        let (opened, outputs) = streams::open(self.app.stdio, &self.app.user, terminal)?;
-        self.streams = outputs;
+        let (opened, ours) = streams::open(self.app.stdio, &self.app.user, terminal)?;
+        self.streams = ours.lines;
+        self.attachable = Attachable::listen(stage1, &self.app.name, ours.ends)?;
         let mut listener = None;
         if self.app.names_refusals {
             let (ours, theirs) = Channel::pair().context(|| "make a channel")?;
@@ -214,6 +221,32 @@ impl Supervised {
         }
     }
 
+    /// Serves those who are attached.
+    pub fn attend(&mut self) {
+        if let Some(attachable) = &mut self.attachable {
+            attachable.turn();
+            if attachable.is_done() {
+                self.attachable = None;
+            }
+        }
+    }
+
+    /// Lets nobody attach any more; who is gets what is left and is hung up.
+    pub fn detach_clients(&mut self) {
+        if let Some(attachable) = &mut self.attachable {
+            attachable.end();
+        }
+        self.attend();
+    }
+
+    /// Gives those who were attached a last chance to take what is left.
+    pub fn finish_clients(&mut self, until: Instant) {
+        self.detach_clients();
+        if let Some(attachable) = self.attachable.take() {
+            attachable.finish(until);
+        }
+    }
+
     /// Hands on everything that was written.
     pub fn drain(&mut self, console: &mut Console) {
         for service in [Service::Syslog, Service::Native] {
@@ -243,7 +276,7 @@ impl Supervised {
             return Ok(false);
         };
         let namespace = self.mount_namespace.as_ref().ok_or_else(|| Failure::new("an app has no mount namespace"))?;
-        let (opened, lines) = streams::open_of_handler(self.app.stdio == Stdio::Log)?;
+        let (opened, lines) = streams::open_of_handler(self.app.stdio.stdout)?;
         match sys::fork_into(0, self.cgroups.birthplace()).context(|| "fork")? {
             Fork::Child => {
                 let joined = new_session(&opened.streams()).and_then(|()| {

@@ -16,6 +16,8 @@ pub enum Token {
     Service(usize, Service),
     /// Of an app, by its number: a stream of the journal.
     Journal(usize, usize),
+    /// Of an app, by its number: streams that others attach to.
+    Attachable(usize),
     /// Of an app, by its number: calls that its filter withholds.
     Refusals(usize),
 }
@@ -36,6 +38,7 @@ impl Token {
             Self::Report(app) => pack(5, app, 0),
             Self::Service(app, service) => pack(6, app, service as usize),
             Self::Journal(app, stream) => pack(7, app, stream),
+            Self::Attachable(app) => pack(9, app, 0),
             Self::Refusals(app) => pack(8, app, 0),
         }
     }
@@ -51,7 +54,8 @@ impl Token {
             5 => Self::Report(app),
             6 => Self::Service(app, Service::ALL[thing % Service::ALL.len()]),
             7 => Self::Journal(app, thing),
-            _ => Self::Refusals(app),
+            8 => Self::Refusals(app),
+            _ => Self::Attachable(app),
         }
     }
 }
@@ -74,6 +78,7 @@ mod tests {
             Token::Service(7, Service::Streams),
             Token::Journal(7, 31),
             Token::Refusals(7),
+            Token::Attachable(7),
         ] {
             assert_eq!(Token::decode(token.encode()), token);
         }
