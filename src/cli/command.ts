@@ -158,8 +158,13 @@ export abstract class EngineCommand {
   }
 
   /** Text on stdout as it stands: tables, scripts. */
-  protected write(text: string): void {
+  protected write(text: string | Uint8Array): void {
     writeStdout(text)
+  }
+
+  /** The same on stderr, without prefix. */
+  protected writeError(text: string | Uint8Array): void {
+    writeStderr(text)
   }
 
   /** One line on stderr, behind the command's prefix. */

@@ -10,7 +10,7 @@ export function writeStdout(text: string | Uint8Array): void {
   if (!stdoutClosed) stdoutClosed = !writeAll(stdout, text)
 }
 
-export function writeStderr(text: string): void {
+export function writeStderr(text: string | Uint8Array): void {
   writeAll(stderr, text)
 }
 

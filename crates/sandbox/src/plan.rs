@@ -317,12 +317,24 @@ pub struct App {
     pub devices: Vec<Rule>,
     /// Where its standard streams lead.
     pub stdio: Stdio,
+    /// Where its lines go beside its log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plain_log: Option<PlainLog>,
     /// Where the supervisor listens to it, below the root of stage1.
     pub services: String,
     /// It tells the supervisor when it is ready (sd_notify(3)).
     pub notifies: bool,
     /// Sockets that it is given, as descriptors from 3 on (sd_listen_fds(3)).
     pub sockets: Vec<PassedSocket>,
+}
+
+/// A file of plain lines, for a node's agent.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlainLog {
+    /// A directory of the host; none is one of stage1's root.
+    pub directory: Option<PathBuf>,
+    /// Its name there.
+    pub name: String,
 }
 
 /// A socket that an app is given.

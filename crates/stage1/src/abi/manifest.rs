@@ -19,6 +19,8 @@ pub struct PodManifest {
     pub isolators: Vec<Isolator>,
     #[serde(default, deserialize_with = "nullable")]
     pub ports: Vec<ExposedPort>,
+    #[serde(default, deserialize_with = "nullable")]
+    pub annotations: Vec<Pair>,
 }
 
 /// A port of an app as the host has it.

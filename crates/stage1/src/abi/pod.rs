@@ -1,6 +1,6 @@
 //! The pod directory: the manifests in it, and the few files by which entrypoints find each other.
 
-use super::manifest::{App, ExposedPort, ImageManifest, Isolator, PodManifest, RuntimeApp, Volume};
+use super::manifest::{App, ExposedPort, ImageManifest, Isolator, Pair, PodManifest, RuntimeApp, Volume};
 use rustix::fs::{Mode, OFlags};
 use sandbox::tree::{Root, read_bounded};
 use sandbox::{Context, Failure, Result};
@@ -39,6 +39,7 @@ pub struct Pod {
     pub ports: Vec<ExposedPort>,
     /// Those of the pod, not of an app.
     pub isolators: Vec<Isolator>,
+    pub annotations: Vec<Pair>,
 }
 
 impl Pod {
@@ -73,8 +74,8 @@ impl Pod {
         if apps.is_empty() {
             return Err(Failure::new("pod contains zero apps"));
         }
-        let PodManifest { volumes, ports, isolators, .. } = manifest;
-        Ok(Self { directory: directory.to_owned(), apps, volumes, ports, isolators })
+        let PodManifest { volumes, ports, isolators, annotations, .. } = manifest;
+        Ok(Self { directory: directory.to_owned(), apps, volumes, ports, isolators, annotations })
     }
 }
 

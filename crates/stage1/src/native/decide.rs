@@ -3,6 +3,7 @@
 mod devices;
 mod identity;
 mod limits;
+mod logs;
 mod names;
 mod networks;
 mod places;
@@ -312,6 +313,7 @@ fn plan_app(
         cgroup_values,
         devices: restricted.rules,
         stdio,
+        plain_log: logs::plain(pod, app)?,
         services,
         notifies,
         sockets: sockets::of_app(pod, app, &facts.sockets, warnings)?,

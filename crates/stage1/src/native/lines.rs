@@ -1,11 +1,10 @@
 //! Output of apps cut into lines, for the log, which never drops one, and for the console.
 
-use super::clock::{kernel_time, wall_time};
+use super::clock::kernel_time;
 use super::console::Console;
+use super::log::Log;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -42,7 +41,7 @@ impl Lines {
     }
 
     /// Reads what is there, hands complete lines on, and answers whether more may come.
-    pub fn pump(&mut self, label: &str, log: Option<&mut File>, console: &mut Console) -> bool {
+    pub fn pump(&mut self, label: &str, log: Option<&mut Log>, console: &mut Console) -> bool {
         let mut chunk = [0; 16 << 10];
         let open = match rustix::io::read(&self.source, &mut chunk) {
             Ok(0) | Err(Errno::IO) => false,
@@ -58,12 +57,12 @@ impl Lines {
     }
 
     /// Reads all that is left, without waiting for more.
-    pub fn drain(&mut self, label: &str, mut log: Option<&mut File>, console: &mut Console) {
+    pub fn drain(&mut self, label: &str, mut log: Option<&mut Log>, console: &mut Console) {
         while has_input(self.source.as_fd()) && self.pump(label, log.as_deref_mut(), console) {}
         self.hand_on(label, log, console, true);
     }
 
-    fn hand_on(&mut self, label: &str, log: Option<&mut File>, console: &mut Console, end: bool) {
+    fn hand_on(&mut self, label: &str, mut log: Option<&mut Log>, console: &mut Console, end: bool) {
         if let Some(raw) = &mut self.raw {
             raw.show(&self.buffer);
             self.buffer.clear();
@@ -72,7 +71,7 @@ impl Lines {
             }
             return;
         }
-        let (mut shown, mut logged) = (Vec::new(), Vec::new());
+        let mut shown = Vec::new();
         let mut at = 0;
         loop {
             let rest = &self.buffer[at..];
@@ -86,7 +85,9 @@ impl Lines {
             shown.extend_from_slice(format!("{} {label}: ", kernel_time()).as_bytes());
             shown.extend_from_slice(line);
             shown.push(b'\n');
-            push_logged(&mut logged, self.stream, line, whole);
+            if let Some(log) = log.as_deref_mut() {
+                log.push(self.stream, line, whole);
+            }
             at += next;
         }
         self.buffer.drain(..at);
@@ -94,8 +95,7 @@ impl Lines {
             return;
         }
         if let Some(log) = log {
-            // A full disk must not end the pod; the console still shows the lines.
-            let _ = log.write_all(&logged);
+            log.flush();
         }
         console.show(&shown);
     }
@@ -107,32 +107,22 @@ impl AsFd for Lines {
     }
 }
 
-/// One line of the log: time, stream, whether the line is whole (`F`) or a part (`P`), text (the CRI log format).
-fn push_logged(logged: &mut Vec<u8>, stream: &str, line: &[u8], whole: bool) {
-    let tag = if whole { 'F' } else { 'P' };
-    logged.extend_from_slice(format!("{} {stream} {tag} ", wall_time()).as_bytes());
-    logged.extend_from_slice(line);
-    logged.push(b'\n');
-}
-
 /// Logs a text of one or more lines that came otherwise than by a stream.
-pub fn log_text(log: &mut File, stream: &str, text: &[u8]) {
-    let mut logged = Vec::new();
+pub fn log_text(log: &mut Log, stream: &str, text: &[u8]) {
     for line in text.split(|&byte| byte == b'\n') {
         let mut parts = line.chunks(MAX_LINE).peekable();
         if parts.peek().is_none() {
-            push_logged(&mut logged, stream, line, true);
+            log.push(stream, line, true);
         }
         while let Some(part) = parts.next() {
-            push_logged(&mut logged, stream, part, parts.peek().is_none());
+            log.push(stream, part, parts.peek().is_none());
         }
     }
-    // A full disk must not end the pod.
-    let _ = log.write_all(&logged);
+    log.flush();
 }
 
 /// A line of our own about an app, on the console and in the app's log.
-pub fn notice(text: &str, log: &mut File, console: &mut Console) {
+pub fn notice(text: &str, log: &mut Log, console: &mut Console) {
     log_text(log, "stderr", format!("rkt: {text}").as_bytes());
     console.show(format!("{} rkt: {text}\n", kernel_time()).as_bytes());
 }
@@ -144,6 +134,7 @@ fn has_input(fd: BorrowedFd<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::log::testing::scratch;
     use super::*;
     use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -152,8 +143,7 @@ mod tests {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let mut console = Console::over(writer.as_fd()).unwrap();
         let (source, app) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let path = std::env::temp_dir().join(format!("rkt-console-{}", std::process::id()));
-        let mut log = File::create(&path).unwrap();
+        let (path, mut log) = scratch("console", u64::MAX);
         let mut lines = Lines::new(source, "stdout");
         let total = 3000;
         for number in 0..total {
@@ -161,7 +151,7 @@ mod tests {
             assert!(lines.pump("app[1]", Some(&mut log), &mut console));
         }
 
-        let logged = std::fs::read_to_string(&path).unwrap();
+        let logged = std::fs::read_to_string(path.join("app.log")).unwrap();
         assert_eq!(logged.lines().count(), total);
         assert!(console.is_blocked() && console.dropped() > 0);
         let dropped = console.dropped();
@@ -175,7 +165,7 @@ mod tests {
         let shown = String::from_utf8(shown).unwrap();
         assert_eq!(shown.lines().filter(|line| line.contains("app[1]: ")).count() as u64 + dropped, total as u64);
         assert!(shown.contains(&format!("rkt: {dropped} lines were dropped")));
-        std::fs::remove_file(path).unwrap();
+        std::fs::remove_dir_all(path).unwrap();
     }
 
     #[test]
@@ -183,18 +173,17 @@ mod tests {
         let (_reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let mut console = Console::over(writer.as_fd()).unwrap();
         let (source, app) = pipe_with(PipeFlags::CLOEXEC).unwrap();
-        let path = std::env::temp_dir().join(format!("rkt-parts-{}", std::process::id()));
-        let mut log = File::create(&path).unwrap();
+        let (path, mut log) = scratch("parts", u64::MAX);
         let mut lines = Lines::new(source, "stderr");
         rustix::io::write(&app, "y".repeat(MAX_LINE + 5).as_bytes()).unwrap();
         drop(app);
 
         while lines.pump("app[1]", Some(&mut log), &mut console) {}
 
-        let logged = std::fs::read_to_string(&path).unwrap();
+        let logged = std::fs::read_to_string(path.join("app.log")).unwrap();
         let tags: Vec<&str> = logged.lines().filter_map(|line| line.split(' ').nth(2)).collect();
         assert_eq!(tags, ["P", "F"]);
         assert!(logged.lines().next().is_some_and(|line| line.contains(" stderr P yyy")));
-        std::fs::remove_file(path).unwrap();
+        std::fs::remove_dir_all(path).unwrap();
     }
 }

@@ -13,6 +13,7 @@ mod gc;
 mod init;
 mod journal;
 mod lines;
+mod log;
 mod network;
 mod notify;
 mod outer;

@@ -1,11 +1,11 @@
 //! What pid 1 takes along from outside of the pod: opened by the process outside, with the host's privileges, before pid 1 exists.
 
+use super::log::Log;
 use super::state::MOUNT_NAMESPACES;
 use rustix::fs::{Mode, OFlags};
 use sandbox::cgroup::Entry;
 use sandbox::plan::{Plan, Propagation};
 use sandbox::{Context, Failure, Result, mounts, sys};
-use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub struct Outside {
 /// What belongs to one app.
 pub struct AppOutside {
     pub cgroups: Entry,
-    pub log: File,
+    pub log: Log,
     /// One for each mount of the app: the host's trees.
     pub taken: Vec<Option<OwnedFd>>,
     /// Keeps the number of the descriptor by which `enter` will find the app, before others take it.
@@ -40,7 +40,7 @@ impl Outside {
             let places = plan.cgroups.hierarchies.iter();
             apps.push(AppOutside {
                 cgroups: Entry::open(places.map(|place| (place.apps[index].as_path(), place.unified)))?,
-                log: open_log(directory, &app.name)?,
+                log: Log::open(directory, &plan.uuid, &app.name, app.plain_log.as_ref())?,
                 taken: app
                     .mounts
                     .iter()
@@ -67,12 +67,4 @@ pub fn at_number(number: usize, fd: OwnedFd) -> Result<OwnedFd> {
         return Err(Failure::new(format!("descriptor {number} is taken")));
     }
     Ok(placed)
-}
-
-fn open_log(directory: &Path, app: &str) -> Result<File> {
-    let path = directory.join("logs").join(format!("{app}.log"));
-    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::open(&path, flags, Mode::from_raw_mode(0o640))
-        .map(File::from)
-        .context(|| format!("open {}", path.display()))
 }

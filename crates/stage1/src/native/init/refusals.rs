@@ -3,13 +3,13 @@
 
 use super::super::console::Console;
 use super::super::lines::notice;
+use super::super::log::Log;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::channel::{Channel, Received};
 use sandbox::seccomp::listener::Listener;
 use sandbox::spawn::LISTENER;
 use sandbox::sys::Ended;
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The status of a process that SIGSYS ended, as shells say it.
@@ -50,7 +50,7 @@ impl Refusals {
     }
 
     /// Ends the next process whose call waits.
-    pub fn handle(&mut self, app: &str, log: &mut File, console: &mut Console) {
+    pub fn handle(&mut self, app: &str, log: &mut Log, console: &mut Console) {
         let Some(listener) = &self.listener else { return };
         // Without a call that waits the listener would keep us waiting.
         if !ready(listener.as_fd()).contains(PollFlags::IN) {

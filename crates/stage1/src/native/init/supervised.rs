@@ -4,6 +4,7 @@ use super::super::app::{Launch, Report, become_app, become_handler, new_session}
 use super::super::console::Console;
 use super::super::journal::Record;
 use super::super::lines::{Lines, log_text};
+use super::super::log::Log;
 use super::super::outside::{AppOutside, at_number};
 use super::super::state::open_proc;
 use super::attachable::Attachable;
@@ -58,7 +59,7 @@ pub struct Supervised {
     pub services: Services,
     /// It has said that it is ready, or need not.
     ready: bool,
-    log: File,
+    log: Log,
     mount_namespace: Option<OwnedFd>,
     cgroups: Entry,
     taken: Vec<Option<OwnedFd>>,
