@@ -147,3 +147,27 @@ fn isolated_ports_and_links_without_addresses_and_given_hardware_addresses() {
     assert_eq!((answer.ips.len(), answer.interfaces[2].mac.as_str()), (0, "0a:00:00:00:00:07"));
     assert!(plain.sh("ip link show eth0").contains("state UP"));
 }
+
+#[test]
+fn a_guarded_port_sends_from_its_pods_hardware_address_only() {
+    skip_unless_possible!();
+    let host = Host::new();
+    serve_addresses("0.0.0.0:80");
+    let (guarded, other) = (Space::new(), Space::new());
+    let options = json!({"isGateway": true, "macspoofchk": true});
+    let call = host.call(&guarded, "guarded", conf(options));
+    add("bridge", &call);
+    add("bridge", &host.call(&other, "other", conf(json!({"isGateway": true}))));
+    let reach = |pod: &Space| pod.within(|| ask("10.1.0.1:80"));
+    reach(&guarded).unwrap();
+
+    for pod in [&guarded, &other] {
+        pod.sh("ip link set eth0 address 0a:00:00:00:00:99");
+    }
+
+    reach(&guarded).unwrap_err();
+    reach(&other).unwrap();
+    del("bridge", &call);
+    del("bridge", &call);
+    assert_eq!(net::nft::Nft::open().unwrap().tables().unwrap(), []);
+}

@@ -92,6 +92,8 @@ impl Set<'_> {
     pub const IPV6: u32 = 8;
     /// Type of a transport protocol.
     pub const PROTOCOL: u32 = 12;
+    /// Type of a hardware address.
+    pub const HARDWARE: u32 = 9;
     /// Type of a port.
     pub const PORT: u32 = 13;
     /// Type of a link's name.

@@ -146,6 +146,15 @@ impl<'a> Expr<'a> {
         })
     }
 
+    /// Only frames whose link and sender are not in a set of both.
+    pub fn sender_is_none_of(&mut self, set: &str) -> &mut Self {
+        const SENDER: (u32, u32, u32) = (0, 6, 6);
+        const INVERTED: u32 = 1;
+        self.meta(key::IIFNAME, FIRST_SMALL).payload(SENDER, FIRST_SMALL + 4).add("lookup", |data| {
+            data.text(1, set).be32(2, FIRST_SMALL).be32(5, INVERTED);
+        })
+    }
+
     /// Only packets whose source or destination is in a network, or is not.
     pub fn address(&mut self, of: (u32, u32, u32), prefix: Prefix, inside: bool) -> &mut Self {
         let network = prefix.network();

@@ -9,6 +9,7 @@ pub mod conntrack;
 pub mod ingress;
 pub mod masquerade;
 pub mod ports;
+pub mod spoof;
 mod tag;
 
 pub use tag::Tag;
@@ -160,8 +161,9 @@ impl Rules {
         Ok(Self { nft: Nft::open()?, removed: false })
     }
 
-    /// Takes a change to our table, which is made if it is not there. Answers whether a key was there already (and nothing changed).
-    fn apply(&mut self, change: &Batch, what: &dyn Fn() -> String) -> Result<bool> {
+    /// Takes a change to a table of ours, which is made if it is not there. Answers whether it was taken: a key that is there already
+    /// refuses it.
+    fn apply(&mut self, change: &Batch, skeleton: fn() -> Batch, what: &dyn Fn() -> String) -> Result<bool> {
         for _ in 0..TRIES {
             let Some(refusal) = self.nft.try_commit(change.clone(), None)? else { return Ok(true) };
             match refusal.errno {

@@ -4,8 +4,9 @@ mod options;
 mod switch;
 
 use super::Outcome;
-use super::common::links::{Veth, VethOptions, add_veth};
+use super::common::links::{Veth, VethOptions, add_veth, parse_mac};
 use super::common::{self, Pod, ipam};
+use super::host_local::valid_attachments;
 use crate::Prefix;
 use crate::address::{bits, from_bits};
 use crate::cni::{Answer, Call, CniError, Interface, Route, Verb};
@@ -20,7 +21,7 @@ pub fn call(call: &Call) -> Outcome {
         Verb::Add => add(call).map(Some),
         Verb::Del => del(call).map(|()| None),
         Verb::Check => check(call).map(|()| None),
-        Verb::Gc => common::both(ipam::forward(call, Verb::Gc), common::collect_rules(call)).map(|()| None),
+        Verb::Gc => gc(call).map(|()| None),
         Verb::Status => ipam::forward(call, Verb::Status).map(|()| None),
         Verb::Version => Ok(None),
     }
@@ -56,6 +57,9 @@ fn attach(
     veth: &Veth,
 ) -> Result<Answer, CniError> {
     switch::plug(host, options, bridge, &veth.host)?;
+    if let Some(mac) = parse_mac(&veth.pod.mac).filter(|_| options.guards_sender) {
+        Rules::open()?.guard_port(&Tag::of(call), &veth.host.name, mac)?;
+    }
     let mut answer = Answer::default();
     if ipam::is_wanted(call)? {
         answer = ipam::add(call)?;
@@ -141,9 +145,16 @@ fn wait_for_carrier(host: &mut Rtnl, link: &Link) -> Result<(), CniError> {
 
 fn del(call: &Call) -> Result<(), CniError> {
     let released = ipam::release(call);
-    let unruled = common::remove_rules(call);
+    let unguarded = Rules::open()?.remove_port_guard(&Tag::of(call)).map_err(CniError::from);
+    let unruled = common::both(unguarded, common::remove_rules(call));
     let unlinked = Pod::find(call).map_or(Ok(()), |mut pod| pod.remove_link(&call.ifname));
     common::both(released, common::both(unruled, unlinked))
+}
+
+fn gc(call: &Call) -> Result<(), CniError> {
+    let valid = valid_attachments(call.conf())?;
+    Rules::open()?.collect_port_guards(call.network(), &valid)?;
+    common::both(ipam::forward(call, Verb::Gc), common::collect_rules(call))
 }
 
 fn check(call: &Call) -> Result<(), CniError> {

@@ -1,6 +1,6 @@
 //! What a configuration says of the bridge and the port.
 
-use crate::cni::{Call, CniError, Conf, code};
+use crate::cni::{Call, CniError, Conf};
 use crate::plugins::common::{ipam, links};
 use serde_json::Value;
 
@@ -33,6 +33,8 @@ pub struct Options {
     pub mac: Option<[u8; 6]>,
     /// Look for duplicates of IPv6 addresses.
     pub detect_duplicates: bool,
+    /// Frames from another hardware address than the pod's are dropped.
+    pub guards_sender: bool,
     /// The pod's end stays down.
     pub pod_down: bool,
 }
@@ -56,6 +58,7 @@ impl Options {
             keep_default_vlan: conf.flag("preserveDefaultVlan")?,
             mac: links::requested_mac(call)?,
             detect_duplicates: conf.flag("enabledad")?,
+            guards_sender: conf.flag("macspoofchk")?,
             pod_down: conf.flag("disableContainerInterface")?,
         };
         if options.hairpin && options.promiscuous {
@@ -63,9 +66,6 @@ impl Options {
         }
         if options.pod_down && ipam::is_wanted(call)? {
             return Err(CniError::configuration("cannot use IPAM when disableContainerInterface flag is set"));
-        }
-        if conf.flag("macspoofchk")? {
-            return Err(CniError::new(code::UNSUPPORTED, "\"macspoofchk\": true is not supported"));
         }
         Ok(options)
     }
