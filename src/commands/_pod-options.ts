@@ -15,6 +15,7 @@ import {
   readVariables,
   type Variable,
 } from '../pod/index.ts'
+import {scope} from '../privileges.ts'
 import type {Stage1Choice} from '../stage1/index.ts'
 
 const stage1Kinds = ['from-dir', 'hash', 'name', 'path', 'url'] as const
@@ -154,6 +155,14 @@ export function environmentRequest(flags: FlagValues<typeof preparationFlags>): 
 }
 
 export function requireUserNamespaces(): void {
+  if (scope() !== 'system')
+    throw new RktError(
+      'RKT_PRIVATE_USERS_UNAVAILABLE',
+      '--private-users is for root: pods of an ordinary user are in a user namespace already',
+      {
+        hint: 'Leave out --private-users.',
+      },
+    )
   const message = '--private-users is not supported, kernel compiled without user namespace support'
   if (!existsSync('/proc/self/uid_map')) throw new RktError('RKT_PRIVATE_USERS_UNAVAILABLE', message)
 }

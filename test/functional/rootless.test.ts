@@ -3,7 +3,20 @@ import {execFileSync, spawn} from 'node:child_process'
 import {chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {addBusybox, aHost, buildImage, busybox, manifest, OrdinaryUser, type Result, runProgram, withoutLabels} from './harness/index.ts'
+import {writeLayout} from '../registry/harness.ts'
+import {
+  addBusybox,
+  aHost,
+  buildImage,
+  busybox,
+  manifest,
+  noTerminals,
+  OrdinaryUser,
+  type Result,
+  runProgram,
+  Terminal,
+  withoutLabels,
+} from './harness/index.ts'
 
 const shell = async (script: string, podOptions: readonly string[] = ['--net=none'], appOptions: readonly string[] = []) => [
   'run',
@@ -142,6 +155,70 @@ test('a prepared pod of an ordinary user runs later, and options may stand befor
   assert.equal(result.status, 0, result.stderr)
   assert.match(result.stdout, /started/)
   assert.ok(existsSync(join(elsewhere, 'pods/run', uuid)))
+})
+
+test('images of registries and of Docker are whole for an ordinary user: what a layer hides, a directory made anew, owners', async () => {
+  await using user = new OrdinaryUser()
+  await using alone = new OrdinaryUser({ids: 0})
+  await using host = await aHost()
+  const rootfs = host.path('rootfs')
+  addBusybox(rootfs)
+  const layers = [
+    {'bin/busybox': readFileSync(join(rootfs, 'bin/busybox')), 'etc/gone': 'x', 'etc/kept': 'lower', 'var/old/a': 'x'},
+    {'etc/.wh.gone': '', 'etc/kept': 'upper', 'var/old/.wh..wh..opq': '', 'var/old/b': 'x'},
+  ]
+  const config = {Cmd: ['sh', '-c', 'busybox ls /etc /var/old; busybox cat /etc/kept'], Entrypoint: ['/bin/busybox'], Env: ['PATH=/bin']}
+  const {directory} = await writeLayout(host.path('layout'), [{architecture: process.arch === 'arm64' ? 'arm64' : 'amd64', config, layers}])
+  execFileSync('chmod', ['-R', 'go+rX', host.dir])
+
+  for (const [who, more] of [
+    [user, []],
+    [user, ['--no-overlay']],
+    [alone, []],
+  ] as const) {
+    const answer = withoutLabels(await who.ok(['run', '--net=none', ...more, `oci:${directory}`]))
+    assert.doesNotMatch(answer, /^gone$|^a$/m)
+    assert.match(answer, /^kept$/m)
+    assert.match(answer, /^b$/m)
+    assert.match(answer, /upper/)
+  }
+  await user.ok(['image', 'verify', ...(await user.ok(['image', 'list', '--no-legend', '--fields=id', '--full'])).trim().split('\n')])
+})
+
+test('an app of an ordinary user has a terminal, and so has a command that is entered', {skip: await noTerminals()}, async () => {
+  await using user = new OrdinaryUser()
+  const words = user.command(['--insecure-options=image', 'run', '--net=none', '--interactive', await busybox(), '--exec=/bin/sh'])
+  const {HOME = '', USER = ''} = user.options().env ?? {}
+
+  await using terminal = await Terminal.open(words, {HOME, USER})
+  terminal.type('tty; stat -c "owner %u" $(tty); stty size; exit 5\n')
+  await terminal.shows(/\/dev\/pts\/0/)
+  await terminal.shows(/owner 0/)
+  assert.equal(await terminal.exit, 5)
+})
+
+test('root does not take the word of an environment for being an ordinary user', async () => {
+  await using host = await aHost()
+  await using user = new OrdinaryUser()
+  mkdirSync(join(host.localConfig, 'paths.d'), {recursive: true})
+  writeFileSync(join(host.localConfig, 'paths.d/own.json'), '{"rktKind":"paths","rktVersion":"v1","data":"/tmp/elsewhere"}')
+  chownSync(join(host.localConfig, 'paths.d/own.json'), user.uid, user.uid)
+  const forged = '1;l=;i=0;m=0;u=22;d=bbb;s=;o=n;n='
+
+  const refusal = await host.refused(['config'], {env: {RKT_LAUNCH: forged, XDG_DATA_HOME: user.home}})
+
+  assert.match(refusal, /refusing configuration file .*is owned by user/)
+})
+
+test('options that are for root say so to an ordinary user', async () => {
+  await using user = new OrdinaryUser()
+
+  const refused = await user.rkt(await shell('true', ['--private-users']))
+  assert.equal(refused.status, 254)
+  assert.match(refused.stderr, /--private-users is for root: pods of an ordinary user are in a user namespace already/)
+  const limited = await user.rkt(await shell('echo runs', ['--net=none'], ['--memory=64M']))
+  assert.match(limited.stdout, /runs/)
+  assert.match(limited.stderr, /resource\/memory isolator set but cgroups are not delegated to this user, skipping/)
 })
 
 test('volumes are what the user may read and write, no more', async () => {

@@ -3,7 +3,7 @@ import {execFileSync} from 'node:child_process'
 import {existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {addBusybox, aHost, buildImage, busybox, foreignFlavor, type Host, manifest} from './harness/index.ts'
+import {addBusybox, aHost, buildImage, busybox, foreignFlavor, type Host, manifest, withoutLabels} from './harness/index.ts'
 
 /** A mount of the host, gone with the value. */
 class HostMount implements Disposable {
@@ -81,6 +81,12 @@ test('a file and a device are volumes too, and a file is not mounted on a direct
   const refusal = await host.rkt(['run', '--net=none', ...volumes, ...(await script('true', ['one,target=/tmp']))])
   assert.equal(refusal.status, 254)
   assert.match(refusal.stderr, /app "busybox": mount \/tmp: the target is a directory while the source is not/)
+  const other = await script('echo started', [], '--name=other')
+  const words = await script('true', ['dir,target=/etc/passwd'])
+  const reverse = await host.rkt(['run', '--net=none', `--volume=dir,kind=host,source=${host.dir}`, ...other, '---', ...words])
+  assert.equal(reverse.status, 254)
+  assert.match(reverse.stderr, /app "busybox": mount \/etc\/passwd: the source is a directory while the target is not/)
+  assert.doesNotMatch(reverse.stdout, /started/, 'no app of the pod has started')
 })
 
 test('mounts before every image are those of every app, and an app may have its own at their place', async () => {
@@ -133,6 +139,31 @@ for (const flavor of ['native', 'fly'])
     assert.match(answer, /of the volumeof the volume/)
     assert.deepEqual(existsSync(join(outside, 'one')) || existsSync(join(outside, 'two')), false, 'the host has no such directory')
   })
+
+test('an empty volume of an image from Docker begins with what the image has there, for root and with other ids', async () => {
+  await using host = await aHost()
+  const annotations = [{name: 'appc.io/docker/repository', value: 'library/app'}]
+  const app = {
+    mountPoints: [
+      {name: 'data', path: '/srv/data'},
+      {name: 'none', path: '/not/there'},
+    ],
+  }
+  const image = await buildImage(manifest({annotations, app, name: 'example.com/docker'}), (rootfs) => {
+    addBusybox(rootfs)
+    mkdirSync(join(rootfs, 'srv/data/deep'), {recursive: true})
+    writeFileSync(join(rootfs, 'srv/data/deep/file'), 'of the image', {mode: 0o640})
+    symlinkSync('deep/file', join(rootfs, 'srv/data/link'))
+    execFileSync('chown', ['-hR', '33:34', join(rootfs, 'srv/data')])
+    execFileSync('chmod', ['2750', join(rootfs, 'srv/data')])
+  })
+  const text = 'cat /srv/data/link; echo; stat -c "%u %g %a" /srv/data /srv/data/deep/file /not/there; echo > /srv/data/new; ls /srv/data'
+
+  for (const options of [[], ['--private-users'], ['--private-users', '--no-overlay']]) {
+    const answer = await host.ok(['run', '--net=none', ...options, image, '--', '-c', text])
+    assert.equal(withoutLabels(answer), 'of the image\n33 34 2750\n33 34 640\n0 0 755\ndeep\nlink\nnew\n')
+  }
+})
 
 /** What a pod and its host see of what the other mounts below a shared mount, with a volume of some propagation. */
 async function seen(

@@ -101,7 +101,7 @@ fn mount_overlay(
     let lowers: Vec<&Path> = overlay.lowers.iter().map(Path::new).collect();
     let _shown = users.map(|users| Shown::with(users, &lowers)).transpose()?;
     let layers = Layers { lowers, writable };
-    let mount = mount_detached(&layers).map_err(|error| overlay_failed(target, &error))?;
+    let mount = mount_detached(&layers).map_err(|error| overlay_failed(target, &error, users.is_some()))?;
     // The lower of an outer overlay is an image's: a link in it must not lead the mount elsewhere.
     let place = beneath::locate(inside, relative, OFlags::DIRECTORY)
         .map_err(|errno| failed("cannot open the mount point", target, errno))?;
@@ -109,10 +109,12 @@ fn mount_overlay(
     move_mount(&mount, "", &place, "", flags).map_err(|errno| failed("cannot mount the overlay on", target, errno))
 }
 
-fn overlay_failed(target: &Path, error: &OverlayError) -> NativeFailure {
+/// Before Linux 5.19 overlays take no directories that are shown with other ids.
+fn overlay_failed(target: &Path, error: &OverlayError, id_mapped: bool) -> NativeFailure {
+    let next = if id_mapped && error.errno == Errno::INVAL { " (try --no-overlay)" } else { "" };
     NativeFailure::new("RKT_OVERLAY_FAILED", format!("cannot mount the overlay on {}", target.display()))
         .with_errno(error.errno.raw_os_error())
-        .with_cause(error.reason())
+        .with_cause(error.reason() + next)
 }
 
 fn failed(what: &str, path: &Path, errno: Errno) -> NativeFailure {

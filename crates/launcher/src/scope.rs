@@ -25,7 +25,17 @@ pub fn scope(arguments: &[CString]) -> Scope {
     if sys::effective_user() == 0 {
         return Scope::System;
     }
-    of_user(command(arguments), is_member())
+    match of_user(command(arguments), is_member()) {
+        // Nothing is done then, and it has to be readable where nothing can be.
+        Scope::Namespace if asks_for_help(arguments) => Scope::Own,
+        scope => scope,
+    }
+}
+
+/// Words behind `--` are an app's.
+fn asks_for_help(arguments: &[CString]) -> bool {
+    let words = arguments.iter().map(|word| word.as_bytes()).take_while(|word| *word != b"--");
+    words.into_iter().any(|word| word == b"--help" || word == b"-h")
 }
 
 fn of_user(command: &str, member: bool) -> Scope {
@@ -76,6 +86,8 @@ mod tests {
         ] {
             assert_eq!(command(&words(line)), expected, "{line}");
         }
+        assert!(asks_for_help(&words("rkt run --help")));
+        assert!(!asks_for_help(&words("rkt run image -- ls -h")));
     }
 
     #[test]

@@ -88,6 +88,18 @@ pub fn own() -> Option<IdMap> {
     (count < u32::MAX).then_some(IdMap { base: 0, count })
 }
 
+/// Whether the network namespace of this process belongs to its user namespace, or to one below: who is root there may change it.
+pub fn owns_network() -> bool {
+    let owner = || -> Result<(u64, u64)> {
+        let network = std::fs::File::open("/proc/self/ns/net").context(|| "open /proc/self/ns/net")?;
+        let owner = sys::owner_of_namespace(network.as_fd()).context(|| "find the owner of the network namespace")?;
+        let stat = rustix::fs::fstat(&owner).context(|| "stat a user namespace")?;
+        Ok((stat.st_dev, stat.st_ino))
+    };
+    let own = rustix::fs::stat("/proc/self/ns/user").map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    owner().ok().is_some_and(|owner| Some(owner) == own)
+}
+
 /// How many ids there are from 0 on without a gap; none for what is no map.
 fn first_ids(map: &str) -> Option<u32> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();

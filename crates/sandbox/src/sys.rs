@@ -339,6 +339,15 @@ impl Ended {
     }
 }
 
+/// A descriptor of the user namespace that a namespace belongs to (ioctl_nsfs(2)); refused for one that is not below ours.
+pub fn owner_of_namespace(namespace: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    const NS_GET_USERNS: libc::c_ulong = 0xb701;
+    // SAFETY: the request takes no argument.
+    let fd = check(i64::from(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) }))?;
+    // SAFETY: the kernel has just made it, nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
 /// Brings the loopback interface of this network namespace up.
 pub fn loopback_up() -> io::Result<()> {
     // SAFETY: no pointer is passed.

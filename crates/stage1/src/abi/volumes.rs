@@ -2,9 +2,10 @@
 
 use super::manifest::Volume;
 use super::pod::{Pod, PodApp};
+use rustix::fs::OFlags;
 use sandbox::idmap::IdMap;
 use sandbox::plan::{EmptyVolume, Mount, Propagation, Source};
-use sandbox::tree::Root;
+use sandbox::tree::{Root, is_directory};
 use sandbox::{Failure, Result};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -24,7 +25,8 @@ pub struct Volumes {
 pub fn of_pod(pod: &Pod, ids: Option<IdMap>, id_mapped: bool) -> Result<Volumes> {
     let mut volumes = Volumes { ids, id_mapped, ..Volumes::default() };
     for app in &pod.apps {
-        let mounts = volumes.of_app(pod, app).map_err(|failure| failure.of(format!("app \"{}\"", app.name())))?;
+        let mounts = volumes.of_app(pod, app).and_then(|mounts| check_targets(pod, app, mounts));
+        let mounts = mounts.map_err(|failure| failure.of(format!("app \"{}\"", app.name())))?;
         volumes.mounts.push(mounts);
     }
     Ok(volumes)
@@ -140,6 +142,29 @@ impl Volumes {
         self.empty.push(EmptyVolume { name: volume.name.clone(), mode, uid, gid, copy_from });
         Ok(())
     }
+}
+
+/// Refuses a directory that would be mounted on something else, or the other way round. What lies below another volume is not known yet.
+fn check_targets(pod: &Pod, app: &PodApp, mounts: Vec<Mount>) -> Result<Vec<Mount>> {
+    let root = Root::open_at(pod.stage1().join(app.root().trim_start_matches('/')))?;
+    for mount in &mounts {
+        let below = |other: &Mount| {
+            !same_path(&mount.target, &other.target) && Path::new(&mount.target).starts_with(Path::new(&other.target))
+        };
+        let Source::Host(source) = &mount.source else { continue };
+        let Ok(target) = root.open(&mount.target, OFlags::PATH) else { continue };
+        // An empty volume is not there yet, and will be a directory.
+        let source = source.metadata().is_ok_and(|source| !source.is_dir());
+        let reason = match (source, is_directory(&target)) {
+            (true, true) => "the target is a directory while the source is not",
+            (false, false) => "the source is a directory while the target is not",
+            _ => continue,
+        };
+        if !mounts.iter().any(below) {
+            return Err(Failure::new(reason).of(format!("mount {}", mount.target)));
+        }
+    }
+    Ok(mounts)
 }
 
 /// The propagation that a volume asks for, our own extension of appc: a field `propagation` that others ignore.

@@ -35,6 +35,8 @@ pub struct Facts {
     pub tun: bool,
     /// The ids there are, when this process is in a user namespace that has not all of them.
     pub ids: Option<IdMap>,
+    /// Whether this process may change its network, and so attach pods to it.
+    pub owns_network: bool,
     /// Standard input is a terminal.
     pub terminal: bool,
     /// `TERM` of the caller.
@@ -63,6 +65,7 @@ impl Facts {
             hierarchies,
             tun: Path::new("/dev/net/tun").exists(),
             ids,
+            owns_network: ids.is_none() || idmap::owns_network(),
             terminal: rustix::termios::isatty(rustix::stdio::stdin()),
             term: std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned()),
             sockets: sockets::handed(),
@@ -105,7 +108,7 @@ fn block_devices() -> Vec<String> {
 pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
     refuse_what_is_missing(pod, options)?;
     let mut warnings = Vec::new();
-    let networks = networks::decide(pod, options, &facts.sockets, facts.ids.is_some())?;
+    let networks = networks::decide(pod, options, &facts.sockets, !facts.owns_network)?;
     let namespaces =
         Namespaces { ipc: ipc(&options.ipc)?, network: networks.network, users: users(&options.private_users)? };
     if namespaces.users.is_some() && facts.ids.is_some() {

@@ -31,6 +31,7 @@ fn facts(kind: &str) -> Facts {
         undelegated: false,
         tun: kind == "v1",
         ids: None,
+        owns_network: true,
         terminal: kind == "none",
         term: "xterm-256color".to_owned(),
         sockets: Vec::new(),
