@@ -2,7 +2,7 @@
  * npm run bench: the promises of speed, measured in pairs. Prints a table and writes all figures to .cache/bench/.
  *
  *   npm run bench                  all of it
- *   npm run bench -- start pod     only these: start, pod, network, import, render
+ *   npm run bench -- start pod     only these: start, pod, network, import, render, pull
  *   npm run bench -- --pairs=51    more pairs
  */
 import {execFileSync, spawnSync} from 'node:child_process'
@@ -12,6 +12,7 @@ import {join, resolve} from 'node:path'
 import {parseArgs} from 'node:util'
 import {type Comparison, compare} from './pairs.ts'
 import {type Peak, peakOf} from './peak.ts'
+import {pulling} from './pull.ts'
 import {type Throughput, throughput} from './throughput.ts'
 
 const checkout = resolve(import.meta.dirname, '../..')
@@ -78,6 +79,15 @@ async function measure(): Promise<void> {
   }
   if (wanted('import')) peaks['import of 2 GiB'] = await bigImport(directory, globals)
   if (wanted('render')) show(rendering(directory, globals, Math.min(pairs, 5)))
+  if (wanted('pull')) {
+    // /tmp is a tmpfs here
+    const figures = await pulling(rkt, mkdtempSync('/tmp/bench-pull-'), Math.min(pairs, 3))
+    if (figures !== null) {
+      show(figures.comparison)
+      peaks['fetch of 1.14 GB'] = figures.peak
+      console.log(`${'its peak memory'.padEnd(34)} ${(figures.peak.peakBytes / 2 ** 20).toFixed(0)} MiB`)
+    }
+  }
   const file = join(checkout, '.cache/bench', `${new Date().toISOString().replaceAll(':', '-')}.json`)
   writeFileSync(
     file,
