@@ -1,26 +1,29 @@
 import {createHash} from 'node:crypto'
-import {closeSync, existsSync, openSync, readFileSync, utimesSync, writeSync} from 'node:fs'
+import {closeSync, existsSync, openSync, readFileSync} from 'node:fs'
 import {encodeImageManifest, type ImageManifest, type Label, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {type FileLock, type FlatLayer, native, systemError, unwrap} from '../native/index.ts'
 import type {Digest, ImageIdentity} from '../oci/index.ts'
 import {adopt, needsAdoption} from './adopt.ts'
+import {believedNames, identityOf, newestOf} from './believed-names.ts'
+import {changeRecord} from './change-record.ts'
 import {contentOf, inflationLimit, readContent} from './contents.ts'
-import {ensureDirectory, errnoOf, isReadOnlyFailure, replaceFile} from './files.ts'
+import {ensureDirectory, replaceFile} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {type ImportOptions, importImage} from './import-image.ts'
 import {damageHint, discardContent, findDamage} from './integrity.ts'
+import {touchImage} from './last-use.ts'
 import {Layers} from './layers.ts'
 import {type Layout, layoutOf} from './layout.ts'
 import {lockImage, lockStore} from './locks.ts'
 import {findByName, type NamedImage, resolveKey} from './look-up.ts'
-import {isSameName, nameOfSource, type StoredName, type StoredNames, withName} from './names.ts'
+import {nameOfSource, type StoredName, type StoredNames, withName} from './names.ts'
 import {type OciDocuments, type OciLayer, type OciRecord, readDocuments} from './oci-image.ts'
 import {OciImport} from './oci-import.ts'
 import {type Remote, readRemote, writeRemote} from './remote.ts'
 import {removeImage, removeNameOf, sweep} from './remove-image.ts'
-import {encodeSidecar, isAbsent, lastUse, readSidecar, readSidecarIfSound, readTreeSize, type Sidecar} from './sidecar.ts'
+import {isAbsent, lastUse, readSidecar, readSidecarIfSound, readTreeSize, type Sidecar} from './sidecar.ts'
 import {needsVouchers, readVouchedRemote, readVoucher, vouch, vouchForRemote} from './vouchers.ts'
 
 /** What the store knows of an image without reading its manifest: by its newest name, and of all. */
@@ -209,7 +212,13 @@ export class Store implements Disposable {
 
   info(key: ImageKey): ImageInfo {
     const {id: _, sha512: __, ...rest} = this.#sidecar(key)
-    return {...rest, ...this.#called(key, rest.names), key, lastUsed: lastUse(this.#layout, key), treeSize: readTreeSize(this.#layout, key)}
+    return {
+      ...rest,
+      ...newestOf(believedNames(this.#layout, key, rest.names)),
+      key,
+      lastUsed: lastUse(this.#layout, key),
+      treeSize: readTreeSize(this.#layout, key),
+    }
   }
 
   /** All images by import time. Answered by the SQLite index. */
@@ -219,7 +228,7 @@ export class Store implements Disposable {
     return (await indexedImages(this.#layout)).flatMap((image) => {
       try {
         // last use is the sidecar's own time, which changes without the index
-        return [{...image, ...this.#called(image.key, image.names), lastUsed: lastUse(this.#layout, image.key)}]
+        return [{...image, ...newestOf(believedNames(this.#layout, image.key, image.names)), lastUsed: lastUse(this.#layout, image.key)}]
       } catch (error) {
         // removed since
         if (isAbsent(error)) return []
@@ -230,14 +239,7 @@ export class Store implements Disposable {
 
   /** Records that the image was used now. A caller who may not write leaves no trace, which is no failure. */
   touch(key: ImageKey): void {
-    const path = this.#layout.sidecarOf(key)
-    try {
-      utimesSync(path, new Date(), new Date())
-    } catch (error) {
-      if (isAbsent(error) || errnoOf(error) === 'EACCES' || errnoOf(error) === 'EROFS') return
-      if (errnoOf(error) !== 'EPERM') throw systemError('chtimes', path, error)
-      touchByWriting(path)
-    }
+    touchImage(this.#layout, key)
   }
 
   /**
@@ -268,33 +270,18 @@ export class Store implements Disposable {
 
   /** After a failure that says so: the next fetch hashes what is stored, and replaces what is damaged. */
   async distrust(key: ImageKey): Promise<void> {
-    await this.#change(key, ({stamps: _, ...sidecar}) => sidecar)
+    await changeRecord(this.#layout, key, ({stamps: _, ...sidecar}) => sidecar)
   }
 
   /** Records that an archive which the store has came from there too; a caller who may not write leaves no trace. */
   async addSource(key: ImageKey, {latest, source}: Pick<StoredName, 'latest' | 'source'>): Promise<void> {
     const isThere = () => this.info(key).names.some((name) => name.source === source && name.latest === latest)
     if (isThere()) return
-    await this.#change(key, async (sidecar) => {
-      const added = {...this.#believed(key, sidecar.names)[0], latest, source}
+    await changeRecord(this.#layout, key, async (sidecar) => {
+      const added = {...believedNames(this.#layout, key, sidecar.names)[0], latest, source}
       if (this.isVouched(key)) await vouch(this.#layout, key, added)
       return {...sidecar, names: withName(sidecar.names, added)}
     })
-  }
-
-  /** Changes a record under its lock, and leaves its time, which says when the image was used last. */
-  async #change(key: ImageKey, change: (sidecar: Sidecar) => Sidecar | Promise<Sidecar>): Promise<void> {
-    try {
-      using _lock = await this.lock(key, 'exclusive')
-      const used = lastUse(this.#layout, key)
-      const path = this.#layout.sidecarOf(key)
-      replaceFile(path, encodeSidecar(await change(this.#sidecar(key))), this.#layout.tmp)
-      utimesSync(path, used, used)
-      bumpGeneration(this.#layout)
-    } catch (error) {
-      const cause = error instanceof RktError ? error.cause : error
-      if (!isReadOnlyFailure(cause)) throw error
-    }
   }
 
   async remove(key: ImageKey): Promise<void> {
@@ -345,21 +332,6 @@ export class Store implements Disposable {
     this.#lock = null
   }
 
-  #called(key: ImageKey, stated: StoredNames): Omit<StoredName, 'identity'> & {readonly names: StoredNames} {
-    const names = this.#believed(key, stated)
-    const [{importTime, labels, latest, name, source}] = names
-    return {importTime, labels, latest, name, names, source}
-  }
-
-  /** Root's own word comes first, and stays what others write. */
-  #believed(key: ImageKey, stated: StoredNames): StoredNames {
-    if (!needsVouchers(this.#layout)) return stated
-    const [first, ...rest] = readVoucher(this.#layout, key)
-    if (first === undefined) return stated
-    const own: StoredNames = [first, ...rest]
-    return [...own, ...stated.filter((name) => !own.some((known) => known.source === name.source && isSameName(known, name)))]
-  }
-
   /** Where an image of OCI's format comes from, by that source, else by the newest. */
   identity(key: ImageKey, source?: string): ImageIdentity {
     const identity = this.#identity(key, source)
@@ -368,9 +340,7 @@ export class Store implements Disposable {
   }
 
   #identity(key: ImageKey, source: string | undefined): ImageIdentity | undefined {
-    const {names} = this.#sidecar(key)
-    // root's own word of before 2.0.0 has no identity: the record's name of that kind serves
-    return nameOfSource(this.#believed(key, names), source).identity ?? nameOfSource(names, source).identity
+    return identityOf(this.#layout, key, this.#sidecar(key).names, source)
   }
 
   #sidecar(key: ImageKey): Sidecar {
@@ -401,18 +371,4 @@ export function openStore(casDir: string): Store {
 
 function absent(key: ImageKey): RktError {
   return new RktError('RKT_IMAGE_NOT_FOUND', `cannot find image with key: ${key}`)
-}
-
-/** Only its owner may set a file's times, but every writer sets them: a group member writes the first byte again. */
-function touchByWriting(path: string): void {
-  try {
-    const fd = openSync(path, 'r+')
-    try {
-      writeSync(fd, '{', 0)
-    } finally {
-      closeSync(fd)
-    }
-  } catch (error) {
-    if (!isReadOnlyFailure(error)) throw systemError('open', path, error)
-  }
 }
