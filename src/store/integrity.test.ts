@@ -36,7 +36,10 @@ test('a file that was only touched is hashed, and is sound', async () => {
   using host = aStore()
   const key = await host.import(await anArchive(aManifest()))
   utimesSync(host.store.blobPath(key), 1, 1)
+  const stamps = () => JSON.stringify(JSON.parse(readFileSync(join(host.cas, 'image', `${key}.json`), 'utf8')).stamps)
+  const before = stamps()
   assert.equal(await host.store.isSound(key), true)
+  assert.notEqual(stamps(), before, 'and need not be hashed again')
 })
 
 test('a blob that is gone is no sound one', async () => {

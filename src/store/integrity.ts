@@ -46,6 +46,11 @@ export function stampsOf(paths: readonly string[]): Stamps {
   return Object.fromEntries(paths.flatMap((path) => [[basename(path), stampOf(path)]]).filter(([, stamp]) => stamp !== null))
 }
 
+/** The stamps that the files of an image have now. */
+export function currentStamps(layout: Layout, sidecar: Sidecar): Stamps {
+  return stampsOf(filesOf(layout, sidecar).map((file) => file.path))
+}
+
 /** What of an image is not what it should be, of all of its files or of those that `changed` since they were stamped. */
 export async function findDamage(layout: Layout, sidecar: Sidecar, {changed}: {readonly changed: boolean}): Promise<StoredFile[]> {
   const damaged: StoredFile[] = []

@@ -12,7 +12,7 @@ import {ensureDirectory, replaceFile} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {type ImportOptions, importImage} from './import-image.ts'
-import {damageHint, discardContent, findDamage} from './integrity.ts'
+import {currentStamps, damageHint, discardContent, findDamage} from './integrity.ts'
 import {touchImage} from './last-use.ts'
 import {Layers} from './layers.ts'
 import {type Layout, layoutOf} from './layout.ts'
@@ -249,9 +249,14 @@ export class Store implements Disposable {
   async isSound(key: ImageKey): Promise<boolean> {
     const sidecar = readSidecarIfSound(this.#layout, key)
     if (sidecar === null) return false
+    const stamps = currentStamps(this.#layout, sidecar)
     const damaged = await findDamage(this.#layout, sidecar, {changed: true})
     await discardContent(this.#layout, damaged)
-    return damaged.length === 0
+    if (damaged.length > 0) return false
+    // what was hashed now need not be hashed the next time
+    const isKnown = Object.entries(stamps).every(([name, stamp]) => sidecar.stamps?.[name] === stamp)
+    if (!isKnown) await changeRecord(this.#layout, key, (record) => ({...record, stamps}))
+    return true
   }
 
   /**
