@@ -61,7 +61,7 @@ const banner = {js: "import {createRequire as __createRequire} from 'node:module
 const lazyFunctions: Readonly<Record<string, readonly string[]>> = {
   'node:crypto': ['createHash', 'createHmac', 'randomBytes', 'randomUUID', 'timingSafeEqual'],
   'node:module': ['createRequire'],
-  'node:net': ['connect', 'isIP', 'isIPv4', 'isIPv6'],
+  'node:net': ['connect', 'createServer', 'isIP', 'isIPv4', 'isIPv6'],
   'node:stream/promises': ['finished', 'pipeline'],
   'node:timers/promises': ['setTimeout'],
   'node:zlib': ['createGunzip', 'createGzip'],
@@ -120,21 +120,22 @@ function lazyModule(path: string): string {
 
 /** Packages that a part loads only when it needs them; each becomes a file of its own. */
 const vendored = new Set<string>()
-const vendorPackages: Plugin = {
+const vendorPackages = (depth = ''): Plugin => ({
   name: 'vendor-packages',
   setup({onResolve}) {
     onResolve({filter: /^[^./]/}, ({kind, path}) => {
       if (kind !== 'dynamic-import' || path.startsWith('node:') || settings.external.includes(path)) return undefined
       vendored.add(path)
-      return {external: true, path: `./vendor/${path}.js`}
+      return {external: true, path: `./${depth}vendor/${path}.js`}
     })
   },
-}
+})
 
 const settings = {
   bundle: true,
   // What is loaded rarely and must be the copy that plugins see, or has files of its own, stays in node_modules.
-  external: ['@oclif/core', '@oclif/plugin-plugins', 'node-pty', 'sql.js', '*.node'],
+  // proto-loader is what grpc-js compiles .proto files with, which ours need not.
+  external: ['@grpc/proto-loader', '@oclif/core', '@oclif/plugin-plugins', 'node-pty', 'sql.js', '*.node'],
   format: 'esm',
   legalComments: 'none',
   minifySyntax: true,
@@ -240,7 +241,14 @@ async function bundleCommand(id: string, path: string): Promise<void> {
   await build({
     ...settings,
     entryPoints: [{in: path, out: commandOutput(id)}],
-    plugins: [elsewhere(coreDoors, 'core.js', depth), elsewhere(doors, 'engine.js', depth), pureAppc, publicApi(depth), lazyBuiltins],
+    plugins: [
+      elsewhere(coreDoors, 'core.js', depth),
+      elsewhere(doors, 'engine.js', depth),
+      pureAppc,
+      publicApi(depth),
+      lazyBuiltins,
+      vendorPackages(depth),
+    ],
   })
 }
 
@@ -256,7 +264,7 @@ export {dispatch} from ${JSON.stringify(source('cli/dispatch.ts'))}`
 const parts: Plugin[] = [elsewhere(engineDoors, 'engine.js'), elsewhere([source('cli/engine-hooks.ts')], 'engine-hooks.js')]
 await Promise.all([
   part('core', coreDoors, program, [generatedCatalog, ...parts, lazyBuiltins]),
-  part('engine', engineDoors, '', [elsewhere(coreDoors, 'core.js'), lazyBuiltins, vendorPackages]),
+  part('engine', engineDoors, '', [elsewhere(coreDoors, 'core.js'), lazyBuiltins, vendorPackages()]),
   build({...settings, ...hooks}),
   build({
     ...settings,

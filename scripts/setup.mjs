@@ -58,6 +58,7 @@ try {
     buildCnitool()
   }
   if (flags.has('--guest')) installPackages(guestPackages)
+  if (flags.has('--test')) installPythonClient()
   if (flags.has('--bench') || process.env.npm_lifecycle_event === 'bench') installPackages({'busybox-static': 'busybox', ...benchPackages})
   if (flags.has('--build'))
     run(join(checkout, 'node_modules/.bin/node'), ['scripts/run.mjs', 'scripts/build.ts'], 'the build failed (its own message is above)')
@@ -209,6 +210,29 @@ function installPackages(packages) {
     if (missing.includes('redis-server') && existsSync('/run/systemd/system'))
       spawnSync('systemctl', ['disable', '--quiet', 'redis-server'])
   })
+}
+
+/** gRPC for Python, with protoc: tests have a client of the API service in another language than ours. */
+function installPythonClient() {
+  const directory = join(checkout, '.cache/python')
+  /** Of PyPI, with their versions. */
+  const pythonPackages = {
+    grpcio: '1.85.3',
+    'grpcio-health-checking': '1.85.1',
+    'grpcio-reflection': '1.85.1',
+    'grpcio-tools': '1.85.1',
+  }
+  const wanted = Object.entries(pythonPackages).map(([name, version]) => `${name}==${version}`)
+  const stamp = join(directory, 'installed')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted.join('\n')) return
+  say(`installing Python packages: ${wanted.join(' ')} ...`)
+  rmSync(directory, {force: true, recursive: true})
+  if (spawnSync('python3', ['-m', 'venv', directory]).status !== 0) {
+    throw new SetupError('tests need python3 with venv; install both (Debian: apt-get install python3 python3-venv).')
+  }
+  const options = ['--quiet', '--disable-pip-version-check', '--only-binary', ':all:']
+  run(join(directory, 'bin/pip'), ['install', ...options, ...wanted], 'pip could not install them; is the registry reachable?')
+  writeFileSync(stamp, wanted.join('\n'))
 }
 
 /** A package's scripts must not leave a daemon running: tests start the program themselves, in a pod. */

@@ -2,7 +2,7 @@
  * The public API of rkt: all that a plugin may import, under the name `@rkt/engine`. What is exported here keeps its meaning.
  */
 
-export {parseImageString} from './appc/index.ts'
+export {AC_VERSION, type ImageManifest, labelValue, type PodManifest, parseImageManifest, parseImageString} from './appc/index.ts'
 export {
   type ArgInput,
   Args,
@@ -16,6 +16,7 @@ export {
   type GlobalOptions,
   humanSize,
   type ImageArgument,
+  packageVersion,
   parseDuration,
   relativeTime,
   UsageError,
@@ -37,8 +38,24 @@ export {
   resolveStoredImage,
   resolveStoredName,
 } from './image/index.ts'
+export {ProcessEnds, takeListenFds} from './native/index.ts'
 export {registryPrefix} from './oci/index.ts'
-export {imagesInUse, PodContents, prepareLock, treesInUse} from './pod/index.ts'
+export {
+  hasCreationTime,
+  imagesInUse,
+  isAfterRun,
+  isPodUuid,
+  movedAt,
+  nameableDirectories,
+  type Pod,
+  PodContents,
+  type PodState,
+  type PodUuid,
+  podCgroup,
+  podDirectories,
+  prepareLock,
+  treesInUse,
+} from './pod/index.ts'
 export type {ImageInfo, ImageKey, NamedImage, OciRecord, StoredName} from './store/index.ts'
 export type {TreeId} from './treestore/index.ts'
 export {addKeys, locateKeys, openKeystore, openpgpKeys, openSigstoreKeystore, sigstoreKeys} from './trust/index.ts'

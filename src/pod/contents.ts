@@ -4,12 +4,12 @@
  */
 
 import {existsSync, readFileSync, statSync} from 'node:fs'
-import {join} from 'node:path'
+import {dirname, join} from 'node:path'
 import {type ImageManifest, type PodManifest, parseImageManifest, parsePodManifest} from '../appc/index.ts'
 import {native} from '../native/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import {readIfPresent} from './absent.ts'
-import {appManifest, appTreeId, podFiles, statusFile, supervisorStatus} from './paths.ts'
+import {appManifest, appTreeId, podFiles, startedFile, statusFile, supervisorStatus} from './paths.ts'
 
 /** Nanoseconds since 1970; a Date would lose what the JSON forms promise. */
 export type Instant = bigint
@@ -101,6 +101,29 @@ export class PodContents {
     return refusedCall(root, app)
   }
 
+  /** Whether an app of a mutable pod was started, ever. */
+  isAppStarted(app: string, root: string = this.stage1Root()): boolean {
+    const bytes = native().readFileBeneath(root, startedFile(app), maxStatusBytes)
+    return bytes !== null && !('failure' in bytes)
+  }
+
+  /** Where statuses of apps appear. */
+  statusDirectory(): string {
+    return join(this.stage1Root(), dirname(statusFile('app')))
+  }
+
+  /** The pod's own host name, once stage1 has decided it. */
+  hostname(): string | undefined {
+    const bytes = native().readFileBeneath(this.stage1Root(), 'etc/hostname', maxHostnameBytes)
+    const name = bytes === null || 'failure' in bytes ? '' : bytes.toString('latin1').trim()
+    return /^[\w.-]+$/.test(name) ? name : undefined
+  }
+
+  /** The cgroup that stage1 recorded. */
+  subcgroup(): string | undefined {
+    return readIfPresent(join(this.path, podFiles.subcgroup))?.toString().trim()
+  }
+
   isSupervisorReady(): boolean {
     const target = native().readLinkBeneath(this.stage1Root(), supervisorStatus)
     return target === 'ready'
@@ -118,6 +141,7 @@ export class PodContents {
 
 // A status is a few digits; a pod that writes more does not mean a status.
 const maxStatusBytes = 64
+const maxHostnameBytes = 256
 
 /** The number in a status file, which the pod may have replaced by anything at all. */
 export function exitStatus(root: string, app: string): number | undefined {

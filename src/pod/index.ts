@@ -3,6 +3,7 @@
  * Rests on stage1 and image, the stores and the addon. Knows nothing of the command line.
  */
 export {type AttachMode, type AttachTarget, attachEndpoints, attachToApp, listEndpoints, parseAttachMode} from './attach.ts'
+export {podCgroup} from './cgroup.ts'
 export {type Instant, type NetworkInfo, PodContents, toDate} from './contents.ts'
 export {type DnsOptions, type NameConfig, nameConfig} from './dns.ts'
 export type {PodEngine} from './engine-slice.ts'
@@ -19,7 +20,7 @@ export {checkMounts} from './mounts.ts'
 export {parseNetworks} from './networks.ts'
 export {idMapProblem, overlayProblem} from './overlay-support.ts'
 export {podFiles} from './paths.ts'
-export {isInState, type Pod, Pods} from './pods.ts'
+export {isInState, movedAt, type Pod, Pods} from './pods.ts'
 export {type FoundImage, finishPrepare, type ManifestSource, orRemoved, type PrepareRequest, preparePod} from './prepare.ts'
 export {prepareLock} from './prepare-lock.ts'
 export {type PreparedPod, readPreparedPod} from './prepared-pod.ts'

@@ -17,6 +17,7 @@ export const podFiles = {
   stage1Manifest: 'stage1/manifest',
   stage1Rootfs: 'stage1/rootfs',
   stage1TreeId: 'stage1TreeStoreID',
+  subcgroup: 'subcgroup',
 } as const
 
 export const appInfo = (app: string): string => join('appsinfo', app)
@@ -28,4 +29,5 @@ export const stage2 = (app: string): string => join('opt/stage2', app)
 
 /** What stage1 writes for us, below its root file system. */
 export const statusFile = (app: string): string => join('rkt/status', app)
+export const startedFile = (app: string): string => join('rkt/status', `${app}-started`)
 export const supervisorStatus = 'rkt/supervisor-status'

@@ -39,11 +39,20 @@ function looksLike(expected: string): RegExp {
   return new RegExp(`^${pattern}\\s*$`)
 }
 
-for (const file of ['README.md', 'docs/metadata-service.md']) {
+for (const file of ['README.md', 'docs/api-service.md', 'docs/metadata-service.md']) {
   test(`the examples of ${file} do what it says`, async () => {
     await using host = await aHost()
     mkdirSync(host.path('desk'))
-    const options = {cwd: host.path('desk'), env: {PATH: `${join(checkout, 'bin')}:${process.env.PATH}`}}
+    const options = {
+      cwd: host.path('desk'),
+      env: {
+        PATH: ['bin', '.cache/python/bin']
+          .map((path) => join(checkout, path))
+          .concat(process.env.PATH ?? '')
+          .join(':'),
+        RKT: checkout,
+      },
+    }
     const examples = examplesOf(file)
     assert.ok(examples.length > 3, `${examples.length} examples`)
 

@@ -93,7 +93,7 @@ test('misused options give the documented sentence, the usage, and 254', async (
 test('--help of every command is on stdout, status 0, and names the command', async () => {
   await using host = await aHost()
   const commands =
-    'cat-manifest|completion|config|enter|export|fetch|gc|help|image list|image rm|image cat-manifest|image extract|image render|image export|image build|list|metadata-service|prepare|rm|run|run-prepared|status|stop|version'
+    'api-service|cat-manifest|completion|config|enter|export|fetch|gc|help|image list|image rm|image cat-manifest|image extract|image render|image export|image build|list|metadata-service|prepare|rm|run|run-prepared|status|stop|version'
   for (const command of commands.split('|')) {
     const result = await host.rkt([...command.split(' '), '--help'], {globals: []})
 

@@ -2,6 +2,7 @@
  * What functional tests stand on: hosts of their own, images of real programs, and the traces that a pod could leave.
  * Knows rkt only as a program; nothing of src/ is imported here.
  */
+export {apiService, NodeClient, pythonClient} from './api-clients.ts'
 export {hostileArchive, type TarEntry, tarBytes} from './archives.ts'
 export {foreignFlavor} from './foreign-flavor.ts'
 export {aHost, checkout, Host, RunningPod, rktProgram} from './host.ts'
