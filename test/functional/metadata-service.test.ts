@@ -73,6 +73,16 @@ test('a pod on the host network asks who it is, signs, and others verify', async
   await pod.stop()
 })
 
+test('a pod with a network of its own reaches the service at its gateway', async () => {
+  await using host = await aHost()
+  await aService(host)
+  const pod = await host.pod(['--mds-register', await curlImage()])
+
+  assert.match(await pod.enter('/bin/sh', '-c', 'echo $AC_METADATA_URL'), /^http:\/\/172\.\d+\.\d+\.1:18112\/[\da-f]{32}\n$/)
+  assert.equal(await pod.enter('/bin/sh', '-c', 'curl -s $AC_METADATA_URL/acMetadata/v1/pod/uuid'), pod.uuid)
+  await pod.stop()
+})
+
 test('a service that is killed and started again knows its pods, and a pod that is removed is known no more', async () => {
   await using host = await aHost()
   const first = await aService(host)

@@ -31,9 +31,9 @@ The service is read only. It needs no root: it sees what its user may read. It l
     await using service = await start.catch((cause: unknown) => {
       throw new RktError('RKT_API_SERVICE', 'failed to create API service', {cause})
     })
-    let port: number | undefined
-    for (const place of places) port ??= await service.listen(place)
-    this.note(`Listening on ${handed.length > 0 ? `${handed.length} systemd-provided socket(s)` : withPort(address, port)}`)
+    const ports: (number | undefined)[] = []
+    for (const place of places) ports.push(await service.listen(place))
+    this.note(`Listening on ${handed.length > 0 ? `${handed.length} systemd-provided socket(s)` : withPort(address, ports[0])}`)
     this.note('API service running')
     await ended
     this.note('API service exiting...')

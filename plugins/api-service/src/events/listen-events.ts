@@ -6,7 +6,9 @@ import {StatusError} from '../server/status.ts'
 import {eventFilter, type Journal} from './journal.ts'
 
 /** What waits for a client that reads too slowly, before it is given up. */
-const maxQueue = 1024
+const maxQueue = 4096
+/** Events of one response: many small ones, so that a client that does not read is noticed. */
+const maxBatch = 64
 /** Longer than this no timer waits. */
 const maxTimerMs = 2 ** 31 - 1
 
@@ -25,8 +27,9 @@ export async function listenEvents(journal: Journal, call: Call): Promise<void> 
     let isScheduled = false
     const send = () => {
       isScheduled = false
-      if (isBlocked || queue.length === 0) return
-      isBlocked = !call.write(create(ListenEventsResponseSchema, {events: queue.splice(0)}))
+      while (!isBlocked && queue.length > 0) {
+        isBlocked = !call.write(create(ListenEventsResponseSchema, {events: queue.splice(0, maxBatch)}))
+      }
     }
     const schedule = () => {
       if (isScheduled) return

@@ -44,6 +44,8 @@ interface Process {
 
 /** A pod that changes all the time is read no more often than this. */
 const restMs = 20
+/** So many are read in one turn. */
+const turn = 64
 /** For how long a pod whose process has ended may be held by others of its processes. */
 const lingerMs = [2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000]
 
@@ -135,21 +137,26 @@ export class PodCache implements Disposable {
       // The end of a process is told by another thread, which may be late; asking costs no look at the disk.
       if (hasEnded || !isAlive(pid)) this.#dirty.add(uuid)
     }
-    this.#readDirty()
+    await this.#readDirty()
   }
 
   #touch(entry: string): void {
     if (!isPodUuid(entry)) return
     this.#dirty.add(entry)
-    this.#timer ??= setTimeout(() => this.#readDirty(), restMs)
+    this.#timer ??= setTimeout(() => void this.#readDirty(), restMs)
   }
 
-  #readDirty(): void {
+  /** Reads what changed, others getting their turn in between: many pods may change at once. */
+  async #readDirty(): Promise<void> {
     clearTimeout(this.#timer)
     this.#timer = undefined
-    const dirty = [...this.#dirty]
-    this.#dirty.clear()
-    for (const uuid of dirty) this.#read(uuid)
+    for (let count = 1; this.#dirty.size > 0; count++) {
+      const [uuid] = this.#dirty
+      if (uuid === undefined) break
+      this.#dirty.delete(uuid)
+      this.#read(uuid)
+      if (count % turn === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
   }
 
   #read(uuid: PodUuid): void {
