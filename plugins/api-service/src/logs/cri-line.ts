@@ -9,7 +9,7 @@ export interface LogLine {
   readonly stream: string
 }
 
-const form = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([FP])(?: (.*))?$/s
+const form = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (stdout|stderr) ([FP])(?::\S*)?(?: (.*))?$/s
 
 /** Undefined for what is no such line, as a full disk may leave one. */
 export function parseLine(line: string): LogLine | undefined {

@@ -10,7 +10,7 @@ import {type GetLogsRequest, type GetLogsResponse, GetLogsResponseSchema} from '
 import {Watches} from '../pods/watches.ts'
 import {StatusError} from '../server/status.ts'
 import {type LogLine, shortLine} from './cri-line.ts'
-import {LogFile} from './log-file.ts'
+import {appsOf, LogFile} from './log-file.ts'
 
 /** What one response may hold. Who wants more follows. */
 const maxBytes = 64 << 20
@@ -87,11 +87,10 @@ class PodLog implements AsyncDisposable {
     const wanted = count > 0 ? count : Number.POSITIVE_INFINITY
     let lines: AppLine[] = []
     let bytes = 0
-    const names = this.#names()
     const apart: AppLine[][] = []
-    for (const name of names) {
+    for (const app of this.#apps()) {
       lines = []
-      for await (const batch of this.#linesOf(name)) {
+      for await (const batch of this.#linesOf(app)) {
         lines.push(...batch)
         bytes += batch.reduce((sum, {text}) => sum + text.length, 0)
         if (lines.length > 2 * wanted) {
@@ -108,23 +107,22 @@ class PodLog implements AsyncDisposable {
 
   /** What was written since. */
   async *more(): AsyncGenerator<AppLine[]> {
-    for (const name of this.#names()) yield* this.#linesOf(name)
+    for (const app of this.#apps()) yield* this.#linesOf(app)
   }
 
-  async *#linesOf(name: string): AsyncGenerator<AppLine[]> {
-    const app = name.slice(0, -'.log'.length)
-    const file = this.#files.get(name) ?? new LogFile(app, join(this.#directory, name))
-    this.#files.set(name, file)
+  async *#linesOf(app: string): AsyncGenerator<AppLine[]> {
+    const file = this.#files.get(app) ?? new LogFile(app, this.#directory)
+    this.#files.set(app, file)
     for await (const batch of file.read()) {
       // Empty lines say nothing, as the journal has it.
       yield batch.filter(({text, time}) => text !== '' && time >= this.#since).map((line) => ({...line, app}))
     }
   }
 
-  #names(): string[] {
-    if (this.#app !== '') return [`${this.#app}.log`]
+  #apps(): string[] {
+    if (this.#app !== '') return [this.#app]
     try {
-      return readdirSync(this.#directory).filter((name) => name.endsWith('.log'))
+      return appsOf(readdirSync(this.#directory))
     } catch {
       // The pod has moved on: the files that are open can still be read.
       return [...this.#files.keys()]
