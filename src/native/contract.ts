@@ -118,6 +118,8 @@ export interface OverlayMount {
   readonly upper?: string
   readonly work?: string
   readonly target: string
+  /** The SELinux context of all files in it. */
+  readonly context?: string
 }
 
 export interface BecomeRequest {
@@ -167,6 +169,8 @@ export interface NativeAddon {
   digestTree(dir: string): Promise<Outcome<string>>
   /** Removes a tree, never following a link out of it nor crossing a mount; a tree that is absent is success. */
   removeTree(path: string): Promise<Outcome<null>>
+  /** Gives every file of a tree, links not followed, a context of SELinux. */
+  labelTree(path: string, context: string): Promise<Outcome<null>>
   /** Copies a tree with owners (shifted), modes, times, xattrs, hard links and special files; `to` must not exist. */
   copyTree(from: string, to: string, shift: RenderRequest['shift']): Promise<Outcome<TreeStats>>
   treeStats(dir: string): Promise<Outcome<TreeStats>>

@@ -1,5 +1,5 @@
-import {mkdirSync} from 'node:fs'
-import {join} from 'node:path'
+import {mkdirSync, readdirSync} from 'node:fs'
+import {dirname, join} from 'node:path'
 import {RktError} from '../errors.ts'
 import {become, callerEnvironment, type IdRange, native, type OverlayMount, unwrap} from '../native/index.ts'
 import {type Arguments, type Entrypoint, findEntrypoint, interfaceVersion, runArguments} from '../stage1/index.ts'
@@ -13,6 +13,7 @@ import {PodOverlays} from './overlay.ts'
 import {podFiles, stage2} from './paths.ts'
 import type {PreparedPod} from './prepared-pod.ts'
 import {registerPod, unregisterPod} from './registration.ts'
+import {type PodContexts, podContexts} from './selinux.ts'
 
 export interface RunOptions {
   readonly names: NameConfig
@@ -106,23 +107,31 @@ export async function becomePod(
   diagnostics.debug('stage0', `Pivoting to filesystem ${pod.path}`)
   diagnostics.debug('stage0', `Execing [${argv.join(' ')}]`)
   try {
+    const contexts = await labelPod(pod)
     return become({
       argv,
       cwd: pod.path,
       env: {
         ...callerEnvironment(),
         RKT_LOCK_FD: String(pod.lockFd),
-        RKT_SELINUX_CONTEXT: '',
-        RKT_SELINUX_MOUNT_CONTEXT: '',
+        RKT_SELINUX_CONTEXT: contexts?.process ?? '',
+        RKT_SELINUX_MOUNT_CONTEXT: contexts?.mount ?? '',
       },
       keepFds: [pod.lockFd],
-      mounts: {ids, overlays: mounts, root: pod.path},
+      mounts: {ids, overlays: contexts ? mounts.map((overlay) => ({...overlay, context: contexts.mount})) : mounts, root: pod.path},
       path: executable,
     })
   } catch (error) {
     if (held.directory === 'prepare') await forget(pod)
     throw error
   }
+}
+
+/** The SELinux contexts of a pod, whose directory is labelled. */
+async function labelPod(pod: HeldPod<'run'>): Promise<PodContexts | undefined> {
+  const contexts = podContexts(pod.uuid, () => readdirSync(dirname(pod.path)))
+  if (contexts) unwrap(await native().labelTree(pod.path, contexts.mount))
+  return contexts
 }
 
 /** Removes a pod that never started. What cannot be removed is an exited pod, which `gc` takes. */

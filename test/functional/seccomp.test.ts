@@ -131,6 +131,17 @@ test('the call is named also when a shell passes the status on, when SIGSYS is i
   assert.deepEqual(await cause('/bin/calls --direct amd64:165; exit 3'), [3, undefined])
 })
 
+test('an app whose processes are refused again and again holds up nobody, and fills no log', onAmd64, async () => {
+  await using host = await aHost()
+  const image = await program('calls')
+  const script = 'n=0; while [ $n -lt 200 ]; do /bin/calls --direct amd64:165; n=$((n+1)); done 2>/dev/null; echo done'
+
+  const stdout = await host.ok(['run', '--net=none', image, '--exec=/bin/sh', '--', '-c', script])
+
+  assert.equal(stdout.match(/system call mount is not allowed/g)?.length, 1)
+  assert.match(withoutLabels(stdout), /^done$/m)
+})
+
 test('a filter that lets hardly anything through is installed all the same, and names what it withholds', onAmd64, async () => {
   await using host = await aHost()
   const saved = host.path('uuid')

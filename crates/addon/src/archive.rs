@@ -174,6 +174,12 @@ pub fn remove_tree(env: &Env, path: String) -> napi::Result<Object<'_>> {
     on_thread(env, "remove", move || archive::remove_tree(Path::new(&path)).map(|()| Null))
 }
 
+/// Gives every file of a tree a context of SELinux.
+#[napi(ts_return_type = "Promise<Outcome<null>>")]
+pub fn label_tree(env: &Env, path: String, context: String) -> napi::Result<Object<'_>> {
+    on_thread(env, "label", move || archive::label_tree(Path::new(&path), &context).map(|()| Null))
+}
+
 /// Copies a tree with all that its files are.
 #[napi(ts_return_type = "Promise<Outcome<TreeStats>>")]
 pub fn copy_tree(env: &Env, from: String, to: String, shift: Option<IdShift>) -> napi::Result<Object<'_>> {

@@ -20,6 +20,8 @@ pub struct OverlayMount {
     pub work: Option<String>,
     /// A directory below the root, perhaps inside an overlay mounted before.
     pub target: String,
+    /// The SELinux context of all files in it.
+    pub context: Option<String>,
 }
 
 /// A user namespace's range: 0 and up inside are `base` and up outside.

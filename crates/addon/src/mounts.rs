@@ -38,7 +38,7 @@ pub fn overlay_view(lowers: Vec<String>) -> Outcome<i32> {
         // An overlay needs two; one is shown as it is.
         [only] => clone_read_only(Path::new(only)).map(sys::give),
         _ => {
-            let layers = Layers { lowers: lowers.iter().map(Path::new).collect(), writable: None };
+            let layers = Layers { lowers: lowers.iter().map(Path::new).collect(), writable: None, context: None };
             mount_detached(&layers).map(sys::give).map_err(|error| {
                 NativeFailure::new("RKT_OVERLAY_FAILED", format!("cannot lay an overlay over {}", lowers[0]))
                     .with_errno(error.errno.raw_os_error())

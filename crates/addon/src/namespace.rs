@@ -100,7 +100,7 @@ fn mount_overlay(
     })?;
     let lowers: Vec<&Path> = overlay.lowers.iter().map(Path::new).collect();
     let _shown = users.map(|users| Shown::with(users, &lowers)).transpose()?;
-    let layers = Layers { lowers, writable };
+    let layers = Layers { lowers, writable, context: overlay.context.as_deref() };
     let mount = mount_detached(&layers).map_err(|error| overlay_failed(target, &error, users.is_some()))?;
     // The lower of an outer overlay is an image's: a link in it must not lead the mount elsewhere.
     let place = beneath::locate(inside, relative, OFlags::DIRECTORY)

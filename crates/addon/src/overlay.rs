@@ -19,6 +19,8 @@ pub struct Layers<'a> {
     pub lowers: Vec<&'a Path>,
     /// Upper and work directory, or a read-only overlay.
     pub writable: Option<(&'a Path, &'a Path)>,
+    /// The SELinux context of all files, in place of those of the layers.
+    pub context: Option<&'a str>,
 }
 
 /// Why there is no overlay.
@@ -67,6 +69,9 @@ fn try_mount(layers: &Layers<'_>, set_lowers: SetLowers) -> Result<OwnedFd, Over
     if let Some((upper, work)) = layers.writable {
         set(&context, "upperdir", &value(upper, &mut held)?)?;
         set(&context, "workdir", &value(work, &mut held)?)?;
+    }
+    if let Some(label) = layers.context {
+        set(&context, "context", Path::new(label))?;
     }
     fsconfig_create(&context).map_err(|errno| told(&context, "mount overlay", errno))?;
     let attributes = match layers.writable {

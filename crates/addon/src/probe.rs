@@ -46,7 +46,7 @@ pub fn overlay_refusal(dir: &Path) -> Result<Option<String>, NativeFailure> {
         return Ok(Some("unsupported filesystem: missing d_type support".to_owned()));
     }
     let (lower, upper, work) = (scratch.0.join("lower"), scratch.0.join("upper"), scratch.0.join("work"));
-    let layers = Layers { lowers: vec![&lower], writable: Some((&upper, &work)) };
+    let layers = Layers { lowers: vec![&lower], writable: Some((&upper, &work)), context: None };
     let view = match mount_detached(&layers) {
         Ok(view) => view,
         Err(error) if error.errno == Errno::NODEV => {

@@ -39,5 +39,5 @@ pub use extract::extract;
 pub use ingest::{Ingested, ingest};
 pub use privileges::Privileges;
 pub use render::{RenderRequest, RenderSource, Shift, render};
-pub use tree::{Xattr, copy_tree, digest_tree, list_xattrs, remove_tree, sync_filesystem, tree_stats};
+pub use tree::{Xattr, copy_tree, digest_tree, label_tree, list_xattrs, remove_tree, sync_filesystem, tree_stats};
 pub use writer::TreeStats;

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod idmap;
 pub mod inherited;
 pub mod lookup;
+pub mod lsm;
 pub mod mountinfo;
 pub mod mounts;
 pub mod plan;

@@ -12,11 +12,24 @@ use rustix::mount::{
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::OnceLock;
 
 const RDONLY: u64 = libc::MOUNT_ATTR_RDONLY;
 
 /// Directory and file without any permission, mounted over what apps are not to see; below the root of stage1.
 pub const MASKS: &str = "/rkt/masks";
+
+/// The SELinux context of the files of new file systems, once it is set.
+static FILE_CONTEXT: OnceLock<String> = OnceLock::new();
+
+/// File systems of the kernel whose files have no labels of their own.
+const UNLABELLED: [&str; 3] = ["devpts", "mqueue", "tmpfs"];
+
+/// Labels the files of all file systems that this process makes from now on with a context of SELinux.
+pub fn label_files(context: &str) {
+    // One pod a process: a second call cannot say anything else.
+    let _ = FILE_CONTEXT.set(context.to_owned());
+}
 
 /// A new file system, not attached anywhere yet.
 pub fn filesystem(kind: &str, options: &[(&str, &str)], allow: Allow, read_only: bool) -> Result<OwnedFd> {
@@ -26,6 +39,9 @@ pub fn filesystem(kind: &str, options: &[(&str, &str)], allow: Allow, read_only:
     fsconfig_set_string(&context, "source", kind).context(failed)?;
     for &(key, value) in options {
         fsconfig_set_string(&context, key, value).context(failed)?;
+    }
+    if let Some(label) = FILE_CONTEXT.get().filter(|_| UNLABELLED.contains(&kind)) {
+        fsconfig_set_string(&context, "context", label).context(failed)?;
     }
     fsconfig_create(&context).context(failed)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;

@@ -3,6 +3,7 @@
 
 use crate::devices::Rule;
 use crate::idmap::IdMap;
+use crate::lsm::Labels;
 use crate::seccomp::SystemCalls;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -30,6 +31,8 @@ pub struct Plan {
     pub volumes: Vec<EmptyVolume>,
     /// What is mounted below the root of stage1, where pid 1 lives; apps get copies of these mounts.
     pub mounts: Vec<Mount>,
+    /// The SELinux context of the files of new file systems.
+    pub file_context: Option<String>,
     /// Parameters of the kernel, set when /proc is there and can still be written to.
     pub sysctls: Vec<Sysctl>,
     /// The apps, in the order in which they start.
@@ -303,6 +306,8 @@ pub struct App {
     pub user: User,
     /// Bounding set by name; none leaves the caller's.
     pub capabilities: Option<Vec<String>>,
+    /// What security modules label its processes with.
+    pub labels: Labels,
     /// What becomes of each system call; none filters nothing.
     pub system_calls: Option<SystemCalls>,
     /// Whether pid 1 listens to the filter, to say which call a process was ended for.

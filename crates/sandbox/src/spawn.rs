@@ -2,6 +2,7 @@
 
 use crate::channel::Channel;
 use crate::inherited::Inherited;
+use crate::lsm::Labels;
 use crate::plan::{Exec, User};
 use crate::seccomp::SystemCalls;
 use crate::{Context, Failure, Result};
@@ -29,6 +30,8 @@ pub struct Persona<'a> {
     pub user: &'a User,
     /// Its capabilities; none leaves what the caller of rkt has.
     pub capabilities: Option<&'a [String]>,
+    /// What security modules label it with.
+    pub labels: &'a Labels,
     /// What becomes of its system calls; none filters nothing.
     pub filter: Option<Filter<'a>>,
     /// Whether it may never gain privileges.
@@ -65,6 +68,7 @@ impl Filter<'_> {
 impl Persona<'_> {
     /// Gives this process the persona. What needs privileges comes first, what takes them last.
     pub fn assume(&self) -> Result<()> {
+        self.labels.at_exec()?;
         if let Some(names) = self.capabilities {
             caps::bound(names)?;
         }

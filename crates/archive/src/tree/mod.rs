@@ -3,6 +3,7 @@
 
 mod copy;
 mod digest;
+mod label;
 mod remove;
 mod sums;
 mod xattr;
@@ -24,6 +25,7 @@ use crate::error::{Error, io_error};
 
 pub use copy::copy_tree;
 pub use digest::digest_tree;
+pub use label::label_tree;
 pub use remove::{remove_child, remove_tree};
 pub use sums::tree_stats;
 pub use xattr::{Xattr, list_xattrs, of_file as xattrs_of};

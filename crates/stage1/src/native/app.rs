@@ -173,6 +173,7 @@ pub fn persona<'a>(
     Persona {
         user,
         capabilities: app.capabilities.as_deref(),
+        labels: &app.labels,
         filter: app.system_calls.as_ref().map(|system_calls| Filter { system_calls, listener }),
         no_new_privileges: app.no_new_privileges,
         working_directory: &app.working_directory,

@@ -20,6 +20,7 @@ use crate::abi::volumes::{self, Volumes};
 use devices::Devices;
 use sandbox::cgroup::{self, Hierarchy};
 use sandbox::idmap::{self, IdMap};
+use sandbox::lsm::Modules;
 use sandbox::plan::{App, Cgroups, Exec, File, Lifecycle, Mount, Namespaces, Network, Plan, Share};
 use sandbox::tree::Root;
 use sandbox::{Failure, Result};
@@ -47,6 +48,11 @@ pub struct Facts {
     pub least_oom_score_adj: i32,
     /// A random UUID, for the pod's own /proc/sys/kernel/random/boot_id.
     pub boot_id: String,
+    /// The SELinux contexts that stage0 gave the pod: of its processes and of its files.
+    pub process_context: Option<String>,
+    pub file_context: Option<String>,
+    /// Security modules of this kernel.
+    pub modules: Modules,
     /// The numbers of the host's block devices, `MAJOR:MINOR`; read only for a pod whose use of them is limited.
     pub block_devices: fn() -> Vec<String>,
 }
@@ -71,9 +77,17 @@ impl Facts {
             sockets: sockets::handed(),
             least_oom_score_adj: least_oom_score_adj(),
             boot_id: random_uuid(),
+            process_context: given("RKT_SELINUX_CONTEXT"),
+            file_context: given("RKT_SELINUX_MOUNT_CONTEXT"),
+            modules: Modules::read(),
             block_devices,
         }
     }
+}
+
+/// A variable of the environment that says something.
+fn given(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 fn least_oom_score_adj() -> i32 {
@@ -177,6 +191,7 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
         cgroups,
         files,
         volumes: empty,
+        file_context: facts.file_context.clone(),
         sysctls,
         apps,
         lifecycle: Lifecycle { grace_seconds: 10 },
@@ -312,6 +327,8 @@ fn plan_app(
         names_refusals: privileges.system_calls.is_some() && !privileges.administers(),
         system_calls: privileges.system_calls,
         capabilities: privileges.capabilities,
+        labels: isolators::labels(&app.app.isolators, &pod.isolators, facts.process_context.as_deref(), facts.modules)
+            .map_err(named)?,
         oom_score_adj,
         cgroup_values,
         devices: restricted.rules,

@@ -18,6 +18,7 @@ use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType};
 use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
 use sandbox::inherited::Inherited;
+use sandbox::lsm::{Labels, Modules};
 use sandbox::plan::{Exec, User};
 use sandbox::spawn::{Command, Filter, Persona};
 use sandbox::sys::{self, Fork};
@@ -67,6 +68,7 @@ struct Target {
     cgroups: Entry,
     environment: Vec<(String, String)>,
     privileges: Privileges,
+    labels: Labels,
 }
 
 impl Target {
@@ -106,6 +108,7 @@ impl Target {
             cgroups: Entry::default(),
             environment: Vec::new(),
             privileges: Privileges { capabilities: None, no_new_privileges: false, system_calls: None },
+            labels: Labels::default(),
         };
         Ok(if app_name.is_empty() || target.aim_at(pid, &app_name)? { Some(target) } else { None })
     }
@@ -175,6 +178,8 @@ impl Target {
         let waived = |name: &str| config["InsecureOptions"][name].as_bool().unwrap_or(false);
         let waived = Waived { capabilities: waived("DisableCapabilities"), seccomp: waived("DisableSeccomp") };
         self.privileges = isolators::privileges(&app, waived)?;
+        let given = config["SELinuxContext"].as_str();
+        self.labels = isolators::labels(&app.isolators, &manifest.isolators, given, Modules::read())?;
         Ok(())
     }
 
@@ -284,6 +289,7 @@ impl Target {
         let persona = Persona {
             user: &User { uid: 0, gid: 0, groups: Vec::new() },
             capabilities: self.privileges.capabilities.as_deref(),
+            labels: &self.labels,
             filter: self.privileges.system_calls.as_ref().map(|system_calls| Filter { system_calls, listener: None }),
             no_new_privileges: self.privileges.no_new_privileges,
             working_directory: "/",

@@ -65,8 +65,10 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
     let lock = pod::lock_descriptor()?;
     rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::CLOEXEC).context(|| "keep the lock from apps")?;
     let pod = Pod::load(&directory)?;
-    let mut plan = decide(&pod, &options, &Facts::read())?;
-    pod::write_file(&directory, "runtime-config", runtime_config(&options).as_bytes(), 0o644)?;
+    let facts = Facts::read();
+    let mut plan = decide(&pod, &options, &facts)?;
+    let config = runtime_config(&options, facts.process_context.as_deref());
+    pod::write_file(&directory, "runtime-config", config.as_bytes(), 0o644)?;
     pod::write_file(&directory, "plan.json", encode(&plan)?.as_bytes(), 0o600)?;
     for note in &plan.notes {
         eprintln!("networking: {note}");
@@ -237,7 +239,7 @@ fn move_back(cgroups: &Cgroups) -> bool {
 }
 
 /// The text of `runtime-config` (stage1-abi §3.1).
-fn runtime_config(options: &RunOptions) -> String {
+fn runtime_config(options: &RunOptions, selinux_context: Option<&str>) -> String {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct InsecureOptions {
@@ -263,6 +265,9 @@ fn runtime_config(options: &RunOptions) -> String {
         insecure_options: InsecureOptions,
         #[serde(rename = "IPCMode")]
         ipc_mode: &'a str,
+        /// Ours: commands that are entered get it too.
+        #[serde(rename = "SELinuxContext", skip_serializing_if = "Option::is_none")]
+        selinux_context: Option<&'a str>,
     }
     let mode = |mode: FileMode| mode.word();
     let config = RuntimeConfig {
@@ -282,6 +287,7 @@ fn runtime_config(options: &RunOptions) -> String {
             disable_seccomp: options.disable_seccomp,
         },
         ipc_mode: &options.ipc,
+        selinux_context,
     };
     // Strings and booleans always encode.
     serde_json::to_string(&config).unwrap_or_default()

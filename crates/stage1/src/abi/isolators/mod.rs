@@ -2,9 +2,11 @@
 //! told here, before anything of the pod is there.
 
 mod capabilities;
+mod labels;
 mod limits;
 mod seccomp;
 
+pub use labels::labels;
 pub use limits::{CPU_PERIOD, Resources};
 
 use super::manifest::{App, Isolator};

@@ -36,6 +36,9 @@ fn facts(kind: &str) -> Facts {
         term: "xterm-256color".to_owned(),
         sockets: Vec::new(),
         least_oom_score_adj: if kind == "v1" { -1000 } else { 0 },
+        process_context: None,
+        file_context: None,
+        modules: Modules::default(),
         boot_id: UUID.to_owned(),
         block_devices: || vec!["8:0".to_owned(), "253:0".to_owned()],
     }

@@ -20,6 +20,9 @@ pub fn make(plan: &mut Plan, outside: Outside, cgroups: &Entry) -> Result<(Root,
         sys::loopback_up().context(|| "bring the loopback interface up")?;
     }
     let stage1 = mounts::attach_new_root(outside.stage1)?;
+    if let Some(context) = &plan.file_context {
+        mounts::label_files(context);
+    }
     mounts::make_masks(&stage1)?;
     // In a user namespace the kernel allows a new /proc and /sys only as long as the host's can be seen.
     for mount in &plan.mounts {
