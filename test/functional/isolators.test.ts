@@ -1,6 +1,6 @@
 /** Isolators of apps and pods in real pods: privileges, limits, devices, parameters of the kernel, hidden paths. */
 import assert from 'node:assert/strict'
-import {existsSync, readFileSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
 import {
@@ -24,7 +24,12 @@ function cgroupValue(pod: RunningPod, file: string, app?: string): string | unde
   return path === undefined ? undefined : readFileSync(path, 'utf8').trim()
 }
 
-const hasController = (name: string) => existsSync(`/sys/fs/cgroup/${name}`)
+/** Where the host has nothing but cgroup version 2. */
+const unified = existsSync('/sys/fs/cgroup/cgroup.controllers')
+const controllers = unified ? readFileSync('/sys/fs/cgroup/cgroup.controllers', 'utf8').trim().split(' ') : []
+const hasController = (name: string) => controllers.includes(name) || existsSync(`/sys/fs/cgroup/${name}`)
+
+const hasBlockDevices = readdirSync('/sys/block').some((name) => readFileSync(`/sys/block/${name}/size`, 'utf8').trim() !== '0')
 
 /** A pod manifest of one busybox app with these isolators, as a file. */
 async function podManifest(host: Host, isolators: {pod?: unknown[]; app?: unknown[]}, script: string): Promise<string> {
@@ -79,10 +84,20 @@ test('memory, processor and block devices are limited for an app, in its own cgr
 
   const pod = await host.pod(['--net=none', image, '--name=app', '--memory=64M', '--cpu=500m'])
 
+  if (unified) {
+    // Whole pages.
+    assert.equal(cgroupValue(pod, 'memory.max', 'app'), '64000000')
+    assert.equal(cgroupValue(pod, 'memory.low', 'app'), '64000000')
+    assert.equal(cgroupValue(pod, 'memory.low'), '64000000', 'kept for the pod, or the app would not have it')
+    assert.equal(cgroupValue(pod, 'cpu.max', 'app'), '50000 100000')
+    assert.equal(cgroupValue(pod, 'cpu.weight', 'app'), '20')
+    if (hasBlockDevices) assert.match(cgroupValue(pod, 'io.max', 'app') ?? '', /^\d+:\d+ rbps=1000000 wbps=1000000 riops=200 wiops=200$/m)
+    return
+  }
   assert.equal(cgroupValue(pod, 'memory.limit_in_bytes', 'app'), '64000000')
   assert.equal(cgroupValue(pod, 'cpu.cfs_quota_us', 'app'), '50000')
   assert.equal(cgroupValue(pod, 'cpu.shares', 'app'), '512')
-  for (const direction of ['read', 'write']) {
+  for (const direction of hasBlockDevices ? ['read', 'write'] : []) {
     assert.match(cgroupValue(pod, `blkio.throttle.${direction}_bps_device`, 'app') ?? '', /^\d+:\d+ 1000000$/m)
     assert.match(cgroupValue(pod, `blkio.throttle.${direction}_iops_device`, 'app') ?? '', /^\d+:\d+ 200$/m)
   }
@@ -106,8 +121,9 @@ test('the isolators of a pod bound those of its apps', {skip: !hasController('cp
 
   const pod = await host.pod(['--net=none', `--pod-manifest=${await podManifest(host, {app: own, pod: bounds}, 'sleep 1000')}`])
 
-  assert.equal(cgroupValue(pod, 'cpu.cfs_quota_us'), '100000')
-  assert.equal(cgroupValue(pod, 'cpu.cfs_quota_us', 'app'), '100000')
+  const [file, value] = unified ? ['cpu.max', '100000 100000'] : ['cpu.cfs_quota_us', '100000']
+  assert.equal(cgroupValue(pod, file), value)
+  assert.equal(cgroupValue(pod, file, 'app'), value)
 })
 
 test("a pod sets parameters of its own namespaces, and none of the host's", async () => {
@@ -222,6 +238,22 @@ test('isolators that nobody knows are named once, and those that stand at the wr
       'stage1: warning: app "app": isolator "os/unix/sysctl" has no effect',
     ],
   )
+})
+
+const apparmor = existsSync('/sys/module/apparmor/parameters/enabled') ? false : 'the kernel has no AppArmor'
+
+test('an AppArmor profile is taken on, and one that is not loaded is refused', {skip: apparmor}, async () => {
+  await using host = await aHost()
+  const run = async (profile: string) => {
+    const isolators = [{name: 'os/linux/apparmor-profile', value: {profile}}]
+    const file = await podManifest(host, {app: isolators}, 'cat /proc/self/attr/current')
+    return await host.rkt(['run', '--net=none', `--pod-manifest=${file}`])
+  }
+
+  assert.match(withoutLabels((await run('unconfined')).stdout), /^unconfined/)
+  const refused = await run('no-such-profile')
+  assert.equal(refused.status, 254)
+  assert.match(refused.stderr, /no-such-profile/)
 })
 
 test('what cannot be meant is refused before anything has started, with the app and the isolator', async () => {
