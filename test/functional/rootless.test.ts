@@ -145,6 +145,17 @@ test('the network of an ordinary user is the one of the host or none, and others
   )
 })
 
+test('fly runs for an ordinary user, with the rights that the user has', async () => {
+  await using user = new OrdinaryUser()
+
+  const result = await user.rkt(
+    await shell('id -u; touch /new && stat -c %u /new; exit 4', ['--net=host', '--stage1-name=coreos.com/rkt/stage1-fly']),
+  )
+
+  assert.equal(result.status, 4, result.stderr)
+  assert.equal(result.stdout, '0\n0\n')
+})
+
 test('a prepared pod of an ordinary user runs later, and options may stand before the command', async () => {
   await using user = new OrdinaryUser()
   const elsewhere = join(user.home, 'elsewhere')
