@@ -71,11 +71,13 @@ async function measure(): Promise<void> {
     show(compare('a pod of true, by flavor', run, fly, pairs))
   }
   if (wanted('network')) {
-    throughputs.push(...throughput(join(checkout, 'dist/stage1'), directory, Math.min(pairs, 9)))
-    for (const {byHandGbits, gbits, network, ratio} of throughputs)
+    throughputs.push(...throughput(join(checkout, 'dist/stage1'), directory, pairs))
+    for (const {byHandGbits, gbits, network, ratio, ratioByCpu} of throughputs) {
+      const rates = `${gbits.toFixed(1)} Gbit/s, by hand ${byHandGbits.toFixed(1)}`
       console.log(
-        `${`throughput: host to a pod on ${network}`.padEnd(34)} ${gbits.toFixed(1)} Gbit/s, by hand ${byHandGbits.toFixed(1)}  ${ratio.toFixed(2)}×`,
+        `${`throughput: to a pod on ${network}`.padEnd(34)} ${rates}  ${ratio.toFixed(2)}×, by processor time ${ratioByCpu.toFixed(2)}×`,
       )
+    }
   }
   if (wanted('import')) peaks['import of 2 GiB'] = await bigImport(directory, globals)
   if (wanted('render')) show(rendering(directory, globals, Math.min(pairs, 5)))

@@ -13,6 +13,14 @@ export interface Throughput {
   readonly byHandGbits: number
   /** The median of the ratios of the rounds: of the network / by hand. */
   readonly ratio: number
+  /** The same of bits by processor time, which a busy machine disturbs less. */
+  readonly ratioByCpu: number
+}
+
+interface Rate {
+  readonly bits: number
+  /** Bits a second by per cent of a processor, of both ends. */
+  readonly byCpu: number
 }
 
 interface Pod {
@@ -29,7 +37,7 @@ export function throughput(stage1: string, directory: string, rounds: number): T
   }
   const servers = Object.values(pods).map(serve)
   try {
-    const rates: Record<string, number[]> = {bridge: [], byHand: [], ptp: []}
+    const rates: Record<string, Rate[]> = {bridge: [], byHand: [], ptp: []}
     for (let round = -1; round < rounds; round++) {
       const names = Object.keys(pods)
       for (const name of round % 2 === 0 ? names : names.reverse()) {
@@ -39,8 +47,9 @@ export function throughput(stage1: string, directory: string, rounds: number): T
     }
     return ['ptp', 'bridge'].map((network) => {
       const [own, hand] = [rates[network] ?? [], rates.byHand ?? []]
-      const ratio = median(own.map((rate, at) => rate / (hand[at] ?? Number.NaN)))
-      return {byHandGbits: median(hand) / 1e9, gbits: median(own) / 1e9, network, ratio}
+      const ratioOf = (key: keyof Rate): number => median(own.map((rate, at) => rate[key] / (hand[at]?.[key] ?? Number.NaN)))
+      const gbits = (all: readonly Rate[]): number => median(all.map((rate) => rate.bits)) / 1e9
+      return {byHandGbits: gbits(hand), gbits: gbits(own), network, ratio: ratioOf('bits'), ratioByCpu: ratioOf('byCpu')}
     })
   } finally {
     for (const server of servers) server.kill('SIGKILL')
@@ -85,13 +94,20 @@ function serve({netns}: Pod): ChildProcess {
   return spawn('ip', ['netns', 'exec', netns, 'iperf3', '--server'], {stdio: 'ignore'})
 }
 
-/** Bits a second that arrive. */
-function measured(address: string): number {
+interface Report {
+  readonly end?: {
+    readonly cpu_utilization_percent?: {readonly host_total: number; readonly remote_total: number}
+    readonly sum_received?: {readonly bits_per_second: number}
+  }
+}
+
+function measured(address: string): Rate {
   for (let tries = 0; ; tries++) {
-    const {stdout} = spawnSync('iperf3', ['--client', address, '--time', '2', '--json'], {encoding: 'utf8'})
-    const answer: {end?: {sum_received?: {bits_per_second: number}}} = JSON.parse(stdout || '{}')
-    const rate = answer.end?.sum_received?.bits_per_second
-    if (rate !== undefined) return rate
+    const {stdout} = spawnSync('iperf3', ['--client', address, '--time', '1', '--json'], {encoding: 'utf8'})
+    const {end}: Report = JSON.parse(stdout || '{}')
+    const bits = end?.sum_received?.bits_per_second
+    const cpu = end?.cpu_utilization_percent
+    if (bits !== undefined && cpu !== undefined) return {bits, byCpu: bits / (cpu.host_total + cpu.remote_total)}
     if (tries === 20) throw new Error(`iperf3 does not reach ${address}: ${stdout}`)
     spawnSync('sleep', ['0.1']) // the server is not there yet
   }
