@@ -24,11 +24,11 @@ impl Tag {
         let hash = hash(whole.as_bytes());
         let mut text = format!("rkt id: \"{container_id}\" if: \"{ifname}\" net: \"{network}\"");
         if text.len() > Self::LONGEST {
-            let mut end = Self::LONGEST - 18;
+            let mut end = Self::LONGEST - "… ".len() - 16;
             while !text.is_char_boundary(end) {
                 end -= 1;
             }
-            text = format!("{}… {hash:016x}", &text[..end - 3]);
+            text = format!("{}… {hash:016x}", &text[..end]);
         }
         Self { text, hash }
     }
