@@ -20,6 +20,7 @@ const layers = [
   ['pod'],
   ['engine', 'metadata'],
   ['cli'],
+  ['options'],
   ['commands', 'index', 'main'],
 ]
 /** Rooms that know less than their layer lets them. */

@@ -2,7 +2,18 @@
  * The public API of rkt: all that a plugin may import, under the name `@rkt/engine`. What is exported here keeps its meaning.
  */
 
-export {AC_VERSION, type ImageManifest, labelValue, type PodManifest, parseImageManifest, parseImageString} from './appc/index.ts'
+export {
+  AC_VERSION,
+  type AcIdentifier,
+  type ExposedPort,
+  type ImageManifest,
+  labelValue,
+  type PodManifest,
+  parseAcIdentifier,
+  parseAcName,
+  parseImageManifest,
+  parseImageString,
+} from './appc/index.ts'
 export {
   type ArgInput,
   Args,
@@ -41,9 +52,25 @@ export {
 export {ProcessEnds, takeListenFds} from './native/index.ts'
 export {registryPrefix} from './oci/index.ts'
 export {
+  appOverrides,
+  environmentRequest,
+  imageFlags,
+  networkFlags,
+  networksOf,
+  preparationFlags,
+  runOptions,
+  stage1Choice,
+  stage1Flags,
+} from './options/index.ts'
+export {
+  addApp,
+  checkMounts,
+  enterPod,
+  generatePodManifest,
   hasCreationTime,
   imagesInUse,
   isAfterRun,
+  isInState,
   isPodUuid,
   movedAt,
   nameableDirectories,
@@ -54,6 +81,13 @@ export {
   podCgroup,
   podDirectories,
   prepareLock,
+  readyPod,
+  removeApp,
+  reportApps,
+  runSandbox,
+  startApp,
+  stopApp,
+  toDate,
   treesInUse,
 } from './pod/index.ts'
 export type {ImageInfo, ImageKey, NamedImage, OciRecord, StoredName} from './store/index.ts'

@@ -5,6 +5,17 @@ import {type FlagValues, type ImageFlagValues, packageVersion} from '../cli/inde
 import type {Engine} from '../engine/index.ts'
 import {RktError} from '../errors.ts'
 import {
+  appOverrides,
+  environmentRequest,
+  imageFlags,
+  preparationFlags,
+  pullFlags,
+  pullPolicy,
+  requireUserNamespaces,
+  stage1Choice,
+  stage1Flags,
+} from '../options/index.ts'
+import {
   checkManifestFile,
   checkMounts,
   explain,
@@ -21,16 +32,6 @@ import {
 } from '../pod/index.ts'
 import {selectStage1} from '../stage1/index.ts'
 import type {NamedImage} from '../store/index.ts'
-import {appOverrides, imageFlags} from './_image-options.ts'
-import {
-  environmentRequest,
-  preparationFlags,
-  pullFlags,
-  pullPolicy,
-  requireUserNamespaces,
-  stage1Choice,
-  stage1Flags,
-} from './_pod-options.ts'
 
 export const podFlags = {...stage1Flags, ...pullFlags, ...preparationFlags, ...imageFlags}
 

@@ -1,7 +1,6 @@
 import {EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
-import {imageFlags} from './_image-options.ts'
-import {pullFlags, pullPolicy} from './_pod-options.ts'
+import {imageFlags, pullFlags, pullPolicy} from '../options/index.ts'
 
 /** Digits that people are shown: what two images of one store never share. */
 const SHORT_ID = 'sha512-'.length + 32

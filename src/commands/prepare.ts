@@ -1,6 +1,6 @@
 import {EngineCommand, Flags} from '../cli/index.ts'
+import {pullPolicy} from '../options/index.ts'
 import {finishPrepare} from '../pod/index.ts'
-import {pullPolicy} from './_pod-options.ts'
 import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
 
 export default class Prepare extends EngineCommand {

@@ -1,7 +1,7 @@
 import {Args, EngineCommand} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
+import {networkFlags, networksOf, runOptions} from '../options/index.ts'
 import {becomePod, explain, overlayProblem, readPreparedPod, requireMetadataService, setUpPod} from '../pod/index.ts'
-import {networkFlags, networksOf, runOptions} from './_pod-options.ts'
 
 export default class RunPrepared extends EngineCommand {
   static override args = {pod: Args.string({description: 'UUID of the pod, or a unique prefix of it', required: true})}

@@ -2,8 +2,8 @@ import {writeFileSync} from 'node:fs'
 import {EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
+import {networkFlags, networksOf, pullPolicy, runOptions} from '../options/index.ts'
 import {becomePod, orRemoved, requireMetadataService, setUpPod} from '../pod/index.ts'
-import {networkFlags, networksOf, pullPolicy, runOptions} from './_pod-options.ts'
 import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
 
 export default class Run extends EngineCommand {

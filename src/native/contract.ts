@@ -198,6 +198,15 @@ export interface NativeAddon {
   probeIdMap(dir: string): string | null
   /** A detached, read-only overlay of `lowers` (highest first): a descriptor through which it can be read, gone when closed. */
   overlayView(lowers: readonly string[]): Outcome<number>
+  /**
+   * Makes the place of an app in a running pod: `opt/stage2/APP` with the manifest of its image and, if there is one, the overlay that is
+   * its root (`target` is not looked at). `pid` is the pod's pid 1, as the host counts.
+   */
+  addAppInside(pid: number, app: string, manifest: Buffer, overlay: OverlayMount | null): Outcome<boolean>
+  /** Takes that place out of a running pod, as far as it is there. */
+  removeAppInside(pid: number, app: string): Outcome<boolean>
+  /** Marks a moment in the life of an app: an empty file `rkt/status/APP-MOMENT`, made anew. */
+  markAppInside(pid: number, app: string, moment: 'created' | 'started'): Outcome<boolean>
   /** Detaches whatever is mounted below `dir` in this mount namespace, deepest first; answers the mount points. */
   unmountBelow(dir: string): Outcome<readonly string[]>
   /**

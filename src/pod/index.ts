@@ -2,6 +2,8 @@
  * Pods: the pod directory as a state machine, and what is done to pods: prepare, run, wait, enter, stop, collect, export, report.
  * Rests on stage1 and image, the stores and the addon. Knows nothing of the command line.
  */
+
+export {reportApps} from './app-report.ts'
 export {type AttachMode, type AttachTarget, attachEndpoints, attachToApp, listEndpoints, parseAttachMode} from './attach.ts'
 export {podCgroup} from './cgroup.ts'
 export {type Instant, type NetworkInfo, PodContents, toDate} from './contents.ts'
@@ -14,9 +16,10 @@ export {exportApp} from './export.ts'
 export {collectGarbage, deletePod, type GcOptions, type GcReport, toGarbage, withCause} from './garbage.ts'
 export {HeldPod} from './held-pod.ts'
 export {type LogLine, type LogOptions, readLogs} from './logs.ts'
-export {generatePodManifest} from './manifest.ts'
+export {generatePodManifest, isMutable, type SandboxRequest, sandboxManifest} from './manifest.ts'
 export {checkManifestFile, imagesOf, type ManifestFile, readManifestFile} from './manifest-file.ts'
 export {checkMounts} from './mounts.ts'
+export {addApp, readyPod, removeApp, startApp, stopApp} from './mutable.ts'
 export {parseNetworks} from './networks.ts'
 export {idMapProblem, overlayProblem} from './overlay-support.ts'
 export {podFiles} from './paths.ts'
@@ -28,6 +31,7 @@ export {metadataSocket, requireMetadataService} from './registration.ts'
 export {formatNetworks, type PodReport, reportPod} from './report.ts'
 export type {AppOverrides, AppRequest, EnvironmentRequest, ManifestRequest} from './request.ts'
 export {becomePod, type RunOptions, setUpPod} from './run.ts'
+export {runSandbox, type SandboxOptions} from './sandbox.ts'
 export {
   hasCreationTime,
   hasManifest,

@@ -43,6 +43,36 @@ export function generatePodManifest(request: ManifestRequest): PodManifest {
   }
 }
 
+/** Whether apps come and go while the pod runs. An annotation that is no boolean is an error. */
+export function isMutable({annotations = []}: PodManifest): boolean {
+  const value = annotations?.find(({name}) => name === mutableAnnotation)?.value
+  if (value === undefined) return false
+  if (/^(1|t|T|TRUE|true|True)$/.test(value)) return true
+  if (/^(0|f|F|FALSE|false|False)$/.test(value)) return false
+  throw fail('error parsing mutable annotation', new Error(`${JSON.stringify(value)} is not a boolean`))
+}
+
+/** What a pod that begins without apps is made of. */
+export interface SandboxRequest extends Pick<PodManifest, 'userAnnotations' | 'userLabels'> {
+  readonly annotations: readonly Annotation[]
+  readonly ports: ManifestRequest['ports']
+  readonly version: ManifestRequest['version']
+}
+
+/** The manifest of a pod that apps are added to while it runs. */
+export function sandboxManifest({annotations, ports, userAnnotations, userLabels, version}: SandboxRequest): PodManifest {
+  checkPorts(ports, [])
+  return {
+    acKind: 'PodManifest',
+    acVersion: version,
+    annotations: [...annotations.filter(({name}) => name !== mutableAnnotation), {name: mutableAnnotation, value: 'true'}],
+    apps: [],
+    ports,
+    ...(userAnnotations && {userAnnotations}),
+    ...(userLabels && {userLabels}),
+  }
+}
+
 function runtimeApp({image, manifest, overrides}: AppRequest, request: ManifestRequest): RuntimeApp {
   const {readOnlyRootfs} = overrides
   const mounts = mergeMounts(overrides.mounts, request.mounts)

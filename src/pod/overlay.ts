@@ -34,7 +34,7 @@ export class PodOverlays implements Disposable {
     this.#home = home
     this.#ids = ids
     this.#group = rktGroup()
-    makeDirectory(join(base, podFiles.overlay), 0o750)
+    if (!existsSync(join(base, podFiles.overlay))) makeDirectory(join(base, podFiles.overlay), 0o750)
     // The set-group-ID bit would go on into what the apps see.
     chmodSync(join(base, podFiles.overlay), 0o750)
   }

@@ -10,6 +10,7 @@ import type {PodEngine} from './engine-slice.ts'
 import {makeDirectories, makeDirectory, writeNew} from './files.ts'
 import type {HeldPod} from './held-pod.ts'
 import {allocateIds} from './id-range.ts'
+import {isMutable} from './manifest.ts'
 import {appInfo, appManifest, appTreeId, podFiles, stage2} from './paths.ts'
 import {prepareLock} from './prepare-lock.ts'
 import type {PreparedApp, PreparedPod} from './prepared-pod.ts'
@@ -39,7 +40,7 @@ export interface PrepareRequest {
   readonly created?: (pod: {readonly uuid: string}) => void
 }
 
-interface ReadyImage extends FoundImage {
+export interface ReadyImage extends FoundImage {
   readonly bytes: Uint8Array
   readonly tree?: TreeId | undefined
 }
@@ -62,7 +63,8 @@ export async function preparePod(
     images.push(request.overlay ? await renderedImage(engine, image) : await storedImage(engine, image))
   }
   const source = request.manifest(images)
-  if (source.manifest.apps.length === 0) throw new RktError('RKT_POD_MANIFEST', 'pod must contain at least one application')
+  if (source.manifest.apps.length === 0 && !isMutable(source.manifest))
+    throw new RktError('RKT_POD_MANIFEST', 'pod must contain at least one application')
 
   checkPropagation(stage1.manifest, source.manifest)
 
@@ -130,7 +132,7 @@ export async function orRemoved<T>(engine: Pick<PodEngine, 'diagnostics'>, pod: 
 }
 
 /** An image with its tree in the treestore, whose manifest was taken from the hashed blob. */
-async function renderedImage(engine: PodEngine, image: NamedImage): Promise<ReadyImage & {readonly tree: TreeId}> {
+export async function renderedImage(engine: PodEngine, image: NamedImage): Promise<ReadyImage & {readonly tree: TreeId}> {
   const {store, treestore} = engine
   const {key} = image
   const tree = await treestore.render(key)
@@ -141,7 +143,7 @@ async function renderedImage(engine: PodEngine, image: NamedImage): Promise<Read
 }
 
 /** An image that is rendered into the pod itself; its manifest comes from the hashed blob as well. */
-async function storedImage({store}: PodEngine, {key, source}: NamedImage): Promise<ReadyImage> {
+export async function storedImage({store}: PodEngine, {key, source}: NamedImage): Promise<ReadyImage> {
   const manifest = parseImageManifest(await store.verifiedManifest(key, source), `the manifest of image ${key}`)
   return {bytes: Buffer.from(encodeImageManifest(manifest)), key, manifest}
 }

@@ -80,7 +80,6 @@ interface AppFacts {
 
 function reportApp(app: RuntimeApp, {volumes = []}: PodManifest, facts: AppFacts): AppReport {
   const {created, exitCode, finished, refusedCall, started, state} = facts
-  const mounts = app.mounts?.map((mount) => reportMount(mount, app, volumes)) ?? []
   return {
     name: app.name,
     state: exitCode === undefined ? appState(state) : 'exited',
@@ -89,6 +88,14 @@ function reportApp(app: RuntimeApp, {volumes = []}: PodManifest, facts: AppFacts
     ...(finished !== undefined && {finished_at: rawNumber(finished)}),
     ...(exitCode !== undefined && {exit_code: exitCode}),
     ...(refusedCall !== undefined && {refused_syscall: refusedCall}),
+    ...reportedApp(app, {volumes}),
+  }
+}
+
+/** What is told of an app whatever its state. */
+export function reportedApp(app: RuntimeApp, {volumes = []}: Pick<PodManifest, 'volumes'>) {
+  const mounts = app.mounts?.map((mount) => reportMount(mount, app, volumes)) ?? []
+  return {
     ...(app.image.id !== undefined && {image_id: app.image.id}),
     ...(mounts.length > 0 && {mounts}),
     ...userMaps(app.app),
@@ -129,7 +136,8 @@ function userMaps(of: {readonly userAnnotations?: UserMap | undefined; readonly 
 }
 
 const seconds = (instant: Instant): number => Number(instant / 1_000_000_000n)
-const rawNumber = (instant: Instant) => (JSON as unknown as {rawJSON(text: string): {readonly rawJSON: string}}).rawJSON(String(instant))
+export const rawNumber = (instant: Instant) =>
+  (JSON as unknown as {rawJSON(text: string): {readonly rawJSON: string}}).rawJSON(String(instant))
 
 /** `NAME:ip4=ADDRESS`, as tables and `status` show networks. */
 export const formatNetworks = (networks: readonly NetworkInfo[]): string =>

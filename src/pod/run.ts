@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly interactive: boolean
   readonly ipc?: string | undefined
   readonly localConfig?: string | undefined
+  /** Apps come and go while the pod runs. */
+  readonly mutable?: boolean
   readonly networks: readonly string[]
   /** Makes the pod known to the metadata service. */
   readonly register?: boolean
@@ -67,7 +69,7 @@ const argvZero = (rootfs: string, {named}: Entrypoint) => join(rootfs, named)
 function stage1Arguments(
   pod: HeldPod<'prepare' | 'prepared'>,
   {ids, stage1}: PreparedPod,
-  {hostname, interactive, ipc, localConfig, names, networks, token}: RunOptions & {readonly token: string | undefined},
+  {hostname, interactive, ipc, localConfig, mutable = false, names, networks, token}: RunOptions & {readonly token: string | undefined},
   {debug, insecure}: PodEngine['options'],
 ): Arguments {
   return runArguments(
@@ -80,7 +82,7 @@ function stage1Arguments(
       ipc,
       localConfig,
       metadataToken: token,
-      mutable: false,
+      mutable,
       networks,
       privateUsers: ids && formatIds(ids),
       uuid: pod.uuid,
@@ -198,7 +200,7 @@ function hostsFallback(rootfs: string): string | undefined {
 }
 
 /** Programs look for mounts there. An image that has a file of that name keeps it. */
-function writeMtab(app: Layer): void {
+export function writeMtab(app: Layer): void {
   if (!app.stat('etc')?.isDirectory() || app.stat('etc/mtab')) return
   app.directory('etc')
   app.link('etc/mtab', '../proc/self/mounts')

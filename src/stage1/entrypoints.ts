@@ -5,6 +5,9 @@ import {RktError} from '../errors.ts'
 
 export type EntrypointName = 'run' | 'enter' | 'stop' | 'gc' | 'attach' | 'app/add' | 'app/rm' | 'app/start' | 'app/stop'
 
+/** What a stage1 has to offer so that apps can come and go. */
+export const mutableEntrypoints = ['app/rm', 'app/start', 'app/stop'] as const satisfies EntrypointName[]
+
 /** The names of the annotations are the whole of what stage0 knows about a stage1 image. */
 export const entrypointAnnotation = (name: EntrypointName): string => `coreos.com/rkt/stage1/${name}`
 const interfaceVersionAnnotation = 'coreos.com/rkt/stage1/interface-version'

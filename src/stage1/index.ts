@@ -21,6 +21,7 @@ export {
   entrypointPath,
   findEntrypoint,
   interfaceVersion,
+  mutableEntrypoints,
 } from './entrypoints.ts'
 export {checkPropagation} from './propagation.ts'
 export {type Stage1Choice, type Stage1Ports, selectStage1} from './select.ts'

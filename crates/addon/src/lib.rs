@@ -1,7 +1,8 @@
 //! The napi binding: what `src/native/contract.ts` promises, as thin functions over the crates beside this one. Failure crosses as
 //! a value (`failure.rs`), never as an exception. Everything here may run on any thread but `become`, which is the main thread's.
 //!
-//! Nothing in it calls chroot, umask, setns, set*id or fork, and chdir and unshare only `become` does: they belong to the process. A user
+//! Nothing in it calls chroot, umask, set*id or fork, and chdir, unshare and setns only `become` does, and threads that end right after
+//! (`inside.rs`): they belong to the process. A user
 //! namespace is made by a child that only waits for its end ([`sandbox::sys::fork_idle`]).
 
 #![cfg_attr(test, allow(dead_code, reason = "napi registers no function in a test build"))]
@@ -12,6 +13,7 @@ mod ends;
 mod exec;
 mod failure;
 mod files;
+mod inside;
 mod layer;
 mod mountinfo;
 mod mounts;

@@ -24,6 +24,12 @@ pub fn unshare_mounts() -> Result<(), Errno> {
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
+/// Gives the calling thread its own root and working directory.
+pub fn unshare_directories() -> Result<(), Errno> {
+    // SAFETY: descriptors stay shared, which is what would be unsafe to change.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FS) }
+}
+
 /// Makes a mount read-only by mount_setattr(2), which rustix lacks.
 pub fn make_read_only(mount: impl AsFd) -> Result<(), Errno> {
     let attributes = libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };

@@ -17,7 +17,7 @@ const WANTED: [&str; 8] = ["memory", "cpu", "cpuacct", "pids", "freezer", "devic
 const WANTED_UNIFIED: [&str; 4] = ["cpu", "io", "memory", "pids"];
 
 /// One mounted hierarchy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Hierarchy {
     /// Its controllers, `name=systemd` for the named one; of version 2 those that our own cgroup may pass down.
     pub controllers: Vec<String>,
@@ -128,7 +128,9 @@ pub fn scope_name(uuid: &str) -> String {
 pub fn create(places: &[CgroupPlace]) -> Result<()> {
     let mut failure = None;
     for place in places {
-        for directory in std::iter::once(&place.supervisor).chain(&place.apps) {
+        // Apps may come later.
+        let slice = place.pod.join("system.slice");
+        for directory in [&place.supervisor, &slice].into_iter().chain(&place.apps) {
             if let Err(error) = std::fs::create_dir_all(directory) {
                 failure.get_or_insert(Failure::system(format!("mkdir {}", directory.display()), error));
             }
@@ -166,6 +168,25 @@ impl Entry {
             }
         }
         Ok(entry)
+    }
+
+    /// The descriptors, each with whether it is of version 2: what [`Entry::received`] makes the same of.
+    pub fn descriptors(&self) -> Vec<(BorrowedFd<'_>, bool)> {
+        let tasks = self.tasks.iter().map(|fd| (fd.as_fd(), false));
+        tasks.chain(self.unified.iter().map(|fd| (fd.as_fd(), true))).collect()
+    }
+
+    /// Out of descriptors that came from another process.
+    pub fn received(descriptors: impl IntoIterator<Item = (OwnedFd, bool)>) -> Self {
+        let mut entry = Self::default();
+        for (fd, unified) in descriptors {
+            if unified {
+                entry.unified = Some(fd);
+            } else {
+                entry.tasks.push(fd);
+            }
+        }
+        entry
     }
 
     /// Where a process has to be born ([`sys::fork_into`]).

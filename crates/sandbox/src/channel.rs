@@ -32,6 +32,13 @@ pub enum Received {
     Closed,
 }
 
+impl From<OwnedFd> for Channel {
+    /// Over a socket of this kind.
+    fn from(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+}
+
 impl Channel {
     /// Both ends of a new channel.
     pub fn pair() -> io::Result<(Self, Self)> {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::path::Path;
 
 /// What the processes of an app are labelled with.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Labels {
     /// SELinux: `user:role:type:level`.
     pub selinux: Option<String>,

@@ -5,7 +5,7 @@ use crate::devices::Rule;
 use crate::idmap::IdMap;
 use crate::lsm::Labels;
 use crate::seccomp::SystemCalls;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -185,7 +185,7 @@ pub struct EmptyVolume {
 }
 
 /// One mount.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mount {
     /// Below the root, whose links are followed inside of it.
@@ -199,15 +199,15 @@ pub struct Mount {
     /// A target that does not exist is made; else such a mount is left out.
     pub make_target: bool,
     /// Shown with the pod's own ids: its files belong inside to whom they belong outside.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub id_mapped: bool,
     /// How mounts made below the source or below the target are seen on the other side.
-    #[serde(skip_serializing_if = "Propagation::is_private")]
+    #[serde(default, skip_serializing_if = "Propagation::is_private")]
     pub propagation: Propagation,
 }
 
 /// Propagation of mounts between the host and the pod (mount_namespaces(7), Shared subtrees).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Propagation {
     /// Neither side sees what the other mounts.
@@ -236,14 +236,17 @@ impl Propagation {
 }
 
 /// Where a mount's content comes from.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Source {
     /// A new instance of a file system of the kernel.
+    #[serde(skip_deserializing)]
     Filesystem {
         /// Its type.
+        #[serde(skip_deserializing)]
         kind: &'static str,
         /// Its options.
+        #[serde(skip_deserializing)]
         options: Vec<(&'static str, &'static str)>,
         /// Set-user-id programs, devices and executables that it may hold.
         allow: Allow,
@@ -253,7 +256,7 @@ pub enum Source {
         /// Whether `net/tun` is among them.
         tun: bool,
         /// Mounts of those in the /dev that this process sees: for who may not make devices.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         bound: bool,
     },
     /// A path of the host.
@@ -267,7 +270,7 @@ pub enum Source {
 }
 
 /// What a file system may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Allow {
     /// Neither devices nor set-user-id programs nor executables.
@@ -279,7 +282,7 @@ pub enum Allow {
 }
 
 /// One app.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct App {
     /// Its name.
@@ -319,11 +322,12 @@ pub struct App {
     /// Controller, file and text, written to the app's cgroup before it starts.
     pub cgroup_values: Vec<CgroupValue>,
     /// Devices that it may use, in a cgroup of version 2; where there are none, nothing is restricted there.
+    #[serde(skip_deserializing)]
     pub devices: Vec<Rule>,
     /// Where its standard streams lead.
     pub stdio: Stdio,
     /// Where its lines go beside its log.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plain_log: Option<PlainLog>,
     /// Where the supervisor listens to it, below the root of stage1.
     pub services: String,
@@ -334,7 +338,7 @@ pub struct App {
 }
 
 /// A file of plain lines, for a node's agent.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlainLog {
     /// A directory of the host; none is one of stage1's root.
     pub directory: Option<PathBuf>,
@@ -343,7 +347,7 @@ pub struct PlainLog {
 }
 
 /// A socket that an app is given.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PassedSocket {
     /// The name of the port.
@@ -357,7 +361,7 @@ pub struct PassedSocket {
 }
 
 /// A command: `argv` is handed over whole, `file` is what the kernel opens.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exec {
     /// A path inside the app's root, absolute or relative to the working directory.
     pub file: String,
@@ -366,7 +370,7 @@ pub struct Exec {
 }
 
 /// Ids of a process.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
     /// User id.
     pub uid: u32,
@@ -377,7 +381,7 @@ pub struct User {
 }
 
 /// One write to a cgroup file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct CgroupValue {
     /// The controller whose hierarchy it is.
     pub controller: String,
@@ -388,7 +392,7 @@ pub struct CgroupValue {
 }
 
 /// An app's standard streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stdio {
     /// Descriptor 0.
     pub stdin: Stream,
@@ -406,7 +410,7 @@ impl Stdio {
 }
 
 /// Where a standard stream leads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     /// Nowhere.
@@ -429,4 +433,7 @@ pub enum Stream {
 pub struct Lifecycle {
     /// Seconds between TERM and KILL.
     pub grace_seconds: u32,
+    /// Apps come and go while it runs, and their ends do not end it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub mutable: bool,
 }

@@ -46,6 +46,47 @@ impl serde::Serialize for Outcome {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Outcome {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Text {
+            Name(String),
+            Number(u16),
+        }
+        Ok(match Text::deserialize(deserializer)? {
+            Text::Number(number) => Self::Error(number),
+            Text::Name(name) => match name.as_str() {
+                "allow" => Self::Allow,
+                "kill" => Self::Kill,
+                name => errno(name).map(Self::Error).ok_or_else(|| serde::de::Error::custom("unknown outcome"))?,
+            },
+        })
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for SystemCalls {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        // The build script reads the types too, and has no serde.
+        #[derive(serde::Deserialize)]
+        struct OneRule {
+            outcome: Outcome,
+            names: String,
+        }
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Whole {
+            rules: Vec<OneRule>,
+            new_namespaces: Outcome,
+            otherwise: Outcome,
+            unknown: Outcome,
+        }
+        let Whole { rules, new_namespaces, otherwise, unknown } = Whole::deserialize(deserializer)?;
+        let rules = rules.into_iter().map(|OneRule { outcome, names }| Rule { outcome, names: names.into() }).collect();
+        Ok(Self { rules, new_namespaces, otherwise, unknown })
+    }
+}
+
 impl serde::Serialize for Rule {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Rule", 2)?;

@@ -34,6 +34,7 @@ impl PodApp {
 #[derive(Debug)]
 pub struct Pod {
     pub directory: PathBuf,
+    stage1: PathBuf,
     pub apps: Vec<PodApp>,
     pub volumes: Vec<Volume>,
     pub ports: Vec<ExposedPort>,
@@ -45,25 +46,42 @@ pub struct Pod {
 impl Pod {
     /// The root of stage1.
     pub fn stage1(&self) -> PathBuf {
-        self.directory.join("stage1/rootfs")
+        self.stage1.clone()
     }
 
     /// Loads the pod of `directory` with the manifests of its images (stage1-abi §3.2).
     pub fn load(directory: &Path) -> Result<Self> {
+        let stage1 = directory.join("stage1/rootfs");
+        let root = Root::open_at(&stage1)?;
+        Self::of(directory, stage1, load_manifest(directory)?, &root, "opt/stage2")
+    }
+
+    /// One app of a running pod whose stage1 is seen at `stage1`. What the pod can write is not believed: the manifest of the image
+    /// is stage0's copy.
+    pub fn load_app(directory: &Path, stage1: PathBuf, app: &str) -> Result<Self> {
         let mut manifest = load_manifest(directory)?;
+        manifest.apps.retain(|one| one.name == app);
+        // Ports were given away when the pod began.
+        manifest.ports = Vec::new();
+        if manifest.apps.is_empty() {
+            return Err(Failure::new(format!("nonexistent app \"{app}\"")));
+        }
+        Self::of(directory, stage1, manifest, &Root::open_at(directory)?, "appsinfo")
+    }
+
+    fn of(directory: &Path, stage1: PathBuf, mut manifest: PodManifest, images: &Root, below: &str) -> Result<Self> {
         let mut names = HashSet::new();
         if let Some(double) = manifest.volumes.iter().find(|volume| !names.insert(volume.name.as_str())) {
             return Err(Failure::new(format!("duplicate volume name \"{}\"", double.name)));
         }
-        let stage1 = Root::open_at(directory.join("stage1/rootfs"))?;
         let mut apps: Vec<PodApp> = Vec::with_capacity(manifest.apps.len());
         for mut runtime in std::mem::take(&mut manifest.apps) {
             check_app_name(&runtime.name)?;
             if apps.iter().any(|known| known.name() == runtime.name) {
                 return Err(Failure::new(format!("got multiple definitions for app: {}", runtime.name)));
             }
-            let path = format!("opt/stage2/{}/manifest", runtime.name);
-            let bytes = stage1
+            let path = format!("{below}/{}/manifest", runtime.name);
+            let bytes = images
                 .read(&path, MAX_MANIFEST)?
                 .ok_or_else(|| Failure::new(format!("no image manifest at {path}")))?;
             let image: ImageManifest = serde_json::from_slice(&bytes).context(|| format!("parse {path}"))?;
@@ -71,11 +89,8 @@ impl Pod {
             let app = app.ok_or_else(|| Failure::new(format!("app \"{}\" has no app section", runtime.name)))?;
             apps.push(PodApp { runtime, app, image });
         }
-        if apps.is_empty() {
-            return Err(Failure::new("pod contains zero apps"));
-        }
         let PodManifest { volumes, ports, isolators, annotations, .. } = manifest;
-        Ok(Self { directory: directory.to_owned(), apps, volumes, ports, isolators, annotations })
+        Ok(Self { directory: directory.to_owned(), stage1, apps, volumes, ports, isolators, annotations })
     }
 }
 

@@ -219,7 +219,7 @@ pub fn create_empty(pod: &Pod, volumes: &[EmptyVolume], ids: Option<IdMap>) -> R
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(volume.mode))
             .map_err(|error| failed(volume, error))?;
         if let Some((root, from)) = &volume.copy_from {
-            let root = Root::open_at(pod.stage1().join(root.trim_start_matches('/')))?;
+            let root = Root::from(Root::open_at(pod.stage1())?.open(root, rustix::fs::OFlags::PATH)?);
             sandbox::copy::copy_content(&root, from, &path)
                 .map_err(|failure| failure.of(format!("volume \"{}\"", volume.name)))?;
         }

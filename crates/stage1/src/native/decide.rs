@@ -18,6 +18,7 @@ use crate::abi::options::RunOptions;
 use crate::abi::pod::{Pod, PodApp};
 use crate::abi::volumes::{self, Volumes};
 use devices::Devices;
+use rustix::fs::OFlags;
 use sandbox::cgroup::{self, Hierarchy};
 use sandbox::idmap::{self, IdMap};
 use sandbox::lsm::Modules;
@@ -42,6 +43,8 @@ pub struct Facts {
     pub terminal: bool,
     /// `TERM` of the caller.
     pub term: String,
+    /// The number of the first app that is planned; more than none for one that joins a running pod.
+    pub first_number: usize,
     /// Sockets that the caller handed over.
     pub sockets: Vec<sockets::Handed>,
     /// The lowest that the kernel lets us give to an app (proc_pid_oom_score_adj(5)).
@@ -74,6 +77,7 @@ impl Facts {
             owns_network: ids.is_none() || idmap::owns_network(),
             terminal: rustix::termios::isatty(rustix::stdio::stdin()),
             term: std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned()),
+            first_number: 0,
             sockets: sockets::handed(),
             least_oom_score_adj: least_oom_score_adj(),
             boot_id: random_uuid(),
@@ -165,7 +169,7 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
         cgroups: &cgroups,
         bounds: &bounds,
     };
-    for (number, (app, volumes)) in pod.apps.iter().zip(mounts).enumerate() {
+    for (number, (app, volumes)) in (facts.first_number..).zip(pod.apps.iter().zip(mounts)) {
         let mut planned = plan_app(&context, app, number, volumes, &mut warnings)?;
         files.push(file(&format!("rkt/env/{}", app.name()), environment::encode(&planned.environment), 0o644));
         if planned.notifies {
@@ -194,15 +198,18 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
         file_context: facts.file_context.clone(),
         sysctls,
         apps,
-        lifecycle: Lifecycle { grace_seconds: 10 },
+        lifecycle: Lifecycle { grace_seconds: 10, mutable: options.mutable },
         notes: networks.notes,
         warnings,
     })
 }
 
 fn refuse_what_is_missing(pod: &Pod, options: &RunOptions) -> Result<()> {
-    if options.mutable {
-        return Err(Failure::new("stage1 does not support mutable pods"));
+    if pod.apps.is_empty() && !options.mutable {
+        return Err(Failure::new("pod contains zero apps"));
+    }
+    if options.mutable && !options.private_users.is_empty() {
+        return Err(Failure::new("--private-users: a pod whose apps come and go cannot have a user namespace"));
     }
     if options.interactive && pod.apps.len() > 1 {
         return Err(Failure::new("interactive option only supports pods with one app"));
@@ -250,7 +257,8 @@ fn plan_app(
     warnings: &mut Vec<String>,
 ) -> Result<App> {
     let Context { pod, options, facts, stage1, namespaces, ids, cgroups, bounds } = *context;
-    let root = Root::open_at(pod.stage1().join(app.root().trim_start_matches('/')))?;
+    // Inside of stage1's root: the pod may be running already.
+    let root = Root::from(stage1.open(app.root(), OFlags::PATH | OFlags::DIRECTORY)?);
     let stdio = streams::of_app(app, options.interactive, facts.terminal)?;
     // Both by the specification of executors (appc §10.2).
     let mut extra = vec![("AC_APP_NAME", app.name().to_owned()), ("container", "rkt".to_owned())];

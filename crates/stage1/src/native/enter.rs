@@ -6,8 +6,11 @@
 mod watch;
 
 use super::app::{Streams, new_session, why_not};
+use super::control::{RECORD, word as control};
 use super::init::{open_terminal, word};
+use super::mutable;
 use super::state::{self, MOUNT_NAMESPACES};
+use super::supervisor::Supervisor;
 use super::users::assume_root;
 use crate::abi::environment;
 use crate::abi::isolators::{self, Privileges, Waived};
@@ -121,7 +124,15 @@ impl Target {
             eprintln!("Error: Unable to fopen \"/rkt/env/{name}\": No such file or directory");
             return Ok(false);
         };
-        self.mounts = Some(state::open_proc(pid, &format!("fd/{}", MOUNT_NAMESPACES + index as i32))?);
+        self.mounts = Some(if directory.join(RECORD).exists() {
+            // Apps come and go there: pid 1 says where this one is.
+            match mutable::ask(&Supervisor::find()?, control::ENTER, name)?.answer()? {
+                mutable::Answer::Descriptor(namespace) => namespace,
+                _ => return Err(Failure::new(format!("app \"{name}\" does not run"))),
+            }
+        } else {
+            state::open_proc(pid, &format!("fd/{}", MOUNT_NAMESPACES + index as i32))?
+        });
         let root = rustix::fs::open(
             format!("/proc/{pid}/root"),
             OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,

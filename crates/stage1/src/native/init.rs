@@ -2,8 +2,10 @@
 //! the reference (stage1-abi §8).
 
 mod attachable;
+mod control;
 mod end;
 mod endpoint;
+mod mutable;
 mod refusals;
 mod services;
 mod sockets;
@@ -108,6 +110,8 @@ struct Init<'a> {
     /// When what still runs is killed.
     deadline: Option<Instant>,
     ready: bool,
+    /// Where requests come in, in a pod whose apps come and go.
+    control: Option<control::Control>,
 }
 
 /// The first terminal of the pod: its console, or the terminal of its only app.
@@ -141,8 +145,10 @@ impl<'a> Init<'a> {
             failed: None,
             deadline: None,
             ready: false,
+            control: None,
         };
         init.open_terminal()?;
+        init.open_control()?;
         init.watch(&init.signals, Token::Signals)?;
         init.watch(&init.channel, Token::Channel)?;
         Ok(init)
@@ -177,8 +183,9 @@ impl<'a> Init<'a> {
         for index in 0..self.apps.len() {
             self.start(index).map_err(|failure| failure.of(format!("app \"{}\"", self.apps[index].app.name)))?;
         }
+        self.tell_ready()?;
         let mut events = Vec::with_capacity(32);
-        while !self.apps.iter().all(|app| app.phase == Phase::Ended) {
+        while !self.is_over() {
             self.watch_console();
             events.clear();
             let timeout = self.timeout();
@@ -189,6 +196,7 @@ impl<'a> Init<'a> {
             for event in &events {
                 self.handle(Token::decode(event.data.u64()))?;
             }
+            self.kill_overdue();
             if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 // Again and again: a handler may have started since.
                 let _ = sys::kill(-1, libc::SIGKILL);
@@ -198,12 +206,20 @@ impl<'a> Init<'a> {
         Ok(self.finish())
     }
 
+    /// Whether the pod has ended: with its apps, or when it is told to.
+    fn is_over(&self) -> bool {
+        let goes_on = self.control.is_some() && self.deadline.is_none();
+        !goes_on && self.apps.iter().all(|app| app.phase == Phase::Ended)
+    }
+
     /// How long to wait for events: until the grace ends, and shortly while a terminal that is relayed to is blocked.
     fn timeout(&mut self) -> Option<rustix::event::Timespec> {
         let blocked = self.apps.iter_mut().flat_map(|app| app.streams.iter_mut().flatten()).any(Lines::flush_raw);
         let blocked = blocked.then_some(Duration::from_millis(50));
         let grace = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let left = blocked.into_iter().chain(grace).min()?;
+        let overdue = self.apps.iter().filter_map(|app| app.kill_at).min();
+        let overdue = overdue.map(|at| at.saturating_duration_since(Instant::now()));
+        let left = blocked.into_iter().chain(grace).chain(overdue).min()?;
         Some(rustix::event::Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() })
     }
 
@@ -250,6 +266,8 @@ impl<'a> Init<'a> {
                     app.attend();
                 }
             }
+            Token::Control => self.accept_session()?,
+            Token::Session(number) => self.hear_session(number)?,
             Token::Report(number) => self.read_report(number)?,
             Token::Refusals(number) => {
                 if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
@@ -299,8 +317,9 @@ impl<'a> Init<'a> {
         let app = &mut self.apps[index];
         let terminal = self.terminal.as_ref().ok_or_else(|| Failure::new("the pod has no terminal"))?;
         app.start(&self.stage1, terminal.follower.as_fd(), self.inherited)?;
+        let watched = std::mem::replace(&mut app.watched, true);
         let app = &self.apps[index];
-        for service in Service::ALL {
+        for service in Service::ALL.into_iter().filter(|_| !watched) {
             if let Some(socket) = app.services.socket(service) {
                 self.watch(socket, Token::Service(app.number, service))?;
             }
@@ -383,7 +402,10 @@ impl<'a> Init<'a> {
         let handlers = match self.apps[index].phase {
             Phase::Running => {
                 let app = &mut self.apps[index];
-                let status = recorded_status(app.refusals.correct(app.pid, ended), self.deadline.is_some());
+                let status = recorded_status(
+                    app.refusals.correct(app.pid, ended),
+                    self.deadline.is_some() || app.kill_at.is_some(),
+                );
                 let path = format!("rkt/status/{}", app.app.name);
                 if let Some(call) = app.refusals.cause(status) {
                     self.stage1.write(&format!("{path}.syscall"), format!("{call}\n").as_bytes(), 0o644)?;
@@ -391,7 +413,7 @@ impl<'a> Init<'a> {
                 self.stage1.write(&path, format!("{status}\n").as_bytes(), 0o644)?;
                 app.detach_clients();
                 app.end_remaining();
-                if status != 0 && self.deadline.is_none() {
+                if status != 0 && self.deadline.is_none() && self.control.is_none() {
                     self.failed = Some(status);
                     self.stop();
                 }
@@ -401,6 +423,9 @@ impl<'a> Init<'a> {
             Phase::Waiting | Phase::Ended => return Ok(()),
         };
         let is_new = self.apps[index].start_post_stop(handlers, self.inherited, &mut self.console)?;
+        if self.control.is_some() && self.apps[index].phase == Phase::Ended {
+            self.apps[index].settle(&mut self.console);
+        }
         self.tell_ready()?;
         let app = &self.apps[index];
         match &app.streams[0] {

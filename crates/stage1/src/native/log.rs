@@ -9,7 +9,7 @@ use sandbox::tree::Root;
 use sandbox::{Context, Failure, Result};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// A file that has grown so large is put aside.
@@ -53,6 +53,26 @@ impl Log {
         let mut log = Self::open_in(logs, app, MAX_SIZE)?;
         log.journal = Journal::connect(uuid, app);
         log.plain = plain.map(|plain| open_plain(directory, plain)).transpose()?;
+        Ok(log)
+    }
+
+    /// The descriptors of what is open: the directory, the plain file, the journal.
+    pub fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>, Option<BorrowedFd<'_>>) {
+        let journal = self.journal.as_ref().map(|journal| journal.socket.as_fd());
+        (self.directory.as_fd(), self.plain.as_ref().map(AsFd::as_fd), journal)
+    }
+
+    /// The same log out of descriptors that came from another process.
+    pub fn received(
+        uuid: &str,
+        app: &str,
+        directory: OwnedFd,
+        plain: Option<OwnedFd>,
+        journal: Option<OwnedFd>,
+    ) -> Result<Self> {
+        let mut log = Self::open_in(directory, app, MAX_SIZE)?;
+        log.plain = plain.map(File::from);
+        log.journal = journal.map(|socket| Journal::over(socket, uuid, app));
         Ok(log)
     }
 
@@ -145,8 +165,12 @@ impl Journal {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).ok()?;
         connect(&socket, &SocketAddrUnix::new(JOURNAL).ok()?).ok()?;
+        Some(Self::over(socket, uuid, app))
+    }
+
+    fn over(socket: OwnedFd, uuid: &str, app: &str) -> Self {
         let fields = format!("SYSLOG_IDENTIFIER={app}\nRKT_POD={uuid}\nRKT_APP={app}\n");
-        Some(Self { socket, fields, message: Vec::new() })
+        Self { socket, fields, message: Vec::new() }
     }
 
     /// Sends a line. A journal that does not keep up misses some, which the log file has.

@@ -133,6 +133,18 @@ fn start(relay: Relay) -> Result<Child> {
     }
 }
 
+/// Gives an app that joins a running pod the resolver's configuration that came of the networks, if one did.
+pub fn share_names(pod: &crate::abi::pod::Pod, options: &RunOptions, plan: &mut Plan) -> Result<()> {
+    if options.resolv_conf != FileMode::Default || !Root::open_at(pod.stage1())?.exists(RESOLV_CONF.0) {
+        return Ok(());
+    }
+    for app in &mut plan.apps {
+        let place = app.mounts.iter().position(|mount| mount.target == "/etc/hostname").unwrap_or(0);
+        app.mounts.insert(place, surroundings::of_stage1(RESOLV_CONF.1, RESOLV_CONF.0));
+    }
+    Ok(())
+}
+
 /// What is known of a pod only when it is attached.
 #[derive(Debug, Default, serde::Deserialize, serde::Serialize)]
 pub struct Additions {

@@ -36,25 +36,30 @@ impl Outside {
         let id_mapped = plan.apps.iter().flat_map(|app| &app.mounts).any(|mount| mount.id_mapped);
         let users = plan.namespaces.users.filter(|_| id_mapped).map(|ids| ids.namespace()).transpose()?;
         let mut apps = Vec::with_capacity(plan.apps.len());
-        for (index, (app, place)) in plan.apps.iter().zip(places).enumerate() {
-            let places = plan.cgroups.hierarchies.iter();
-            apps.push(AppOutside {
-                cgroups: Entry::open(places.map(|place| (place.apps[index].as_path(), place.unified)))?,
-                log: Log::open(directory, &plan.uuid, &app.name, app.plain_log.as_ref())?,
-                taken: app
-                    .mounts
-                    .iter()
-                    .map(|mount| mounts::take_host_source(mount, users.as_ref().map(AsFd::as_fd)))
-                    .collect::<Result<_>>()
-                    .map_err(|failure| failure.of(format!("app \"{}\"", app.name)))?,
-                place,
-            });
+        for (index, place) in places.into_iter().enumerate() {
+            apps.push(AppOutside::take(plan, directory, index, users.as_ref(), place)?);
         }
         Ok(Self { stage1, apps })
     }
 }
 
-fn keep_place(number: usize) -> Result<OwnedFd> {
+impl AppOutside {
+    /// Takes what belongs to the app of that index. `users` is the pod's user namespace, where mounts are id-mapped.
+    pub fn take(plan: &Plan, directory: &Path, index: usize, users: Option<&OwnedFd>, place: OwnedFd) -> Result<Self> {
+        let places = plan.cgroups.hierarchies.iter();
+        let app = &plan.apps[index];
+        let taken = app.mounts.iter().map(|mount| mounts::take_host_source(mount, users.map(AsFd::as_fd)));
+        Ok(Self {
+            cgroups: Entry::open(places.map(|place| (place.apps[index].as_path(), place.unified)))?,
+            log: Log::open(directory, &plan.uuid, &app.name, app.plain_log.as_ref())?,
+            taken: taken.collect::<Result<_>>().map_err(|failure| failure.of(format!("app \"{}\"", app.name)))?,
+            place,
+        })
+    }
+}
+
+/// Keeps the number of the descriptor by which `enter` finds the app of this number.
+pub fn keep_place(number: usize) -> Result<OwnedFd> {
     let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     at_number(number, null.context(|| "open /dev/null")?)
 }

@@ -5,7 +5,7 @@ use super::decide::{Facts, decide};
 use super::init::{self, PASSED_SIGNALS, STOP_SIGNALS, Setup, word};
 use super::network::{self, Networking};
 use super::outside::Outside;
-use super::{outer, state, users};
+use super::{mutable, outer, state, users};
 use crate::abi::options::{FileMode, RunOptions};
 use crate::abi::pod::{self, Pod};
 use crate::abi::volumes;
@@ -67,6 +67,9 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
     let pod = Pod::load(&directory)?;
     let facts = Facts::read();
     let mut plan = decide(&pod, &options, &facts)?;
+    if options.mutable {
+        mutable::write_record(&directory, arguments, &facts)?;
+    }
     let config = runtime_config(&options, facts.process_context.as_deref());
     pod::write_file(&directory, "runtime-config", config.as_bytes(), 0o644)?;
     pod::write_file(&directory, "plan.json", encode(&plan)?.as_bytes(), 0o600)?;
@@ -196,23 +199,40 @@ fn make_cgroups(directory: &Path, plan: &Plan) -> Result<()> {
     for (file, text) in &cgroups.delegate {
         cgroup::write_value(file, text)?;
     }
-    let write = |directory: &dyn Fn(&CgroupPlace) -> Option<PathBuf>, values: &[CgroupValue]| -> Result<()> {
-        for value in values {
-            let place = cgroups.hierarchies.iter().find(|place| place.controllers.contains(&value.controller));
-            if let Some(directory) = place.and_then(directory) {
-                cgroup::write_value(&directory.join(&value.file), &value.text)?;
-            }
-        }
-        Ok(())
-    };
     // From the whole to its parts: a part may not be more than the whole.
-    write(&|place| Some(place.pod.clone()), &cgroups.values)?;
-    write(&|place| place.apps.first()?.parent().map(Path::to_owned), &cgroups.values)?;
+    write_values(cgroups, |place| Some(place.pod.clone()), &cgroups.values)?;
+    write_values(cgroups, |place| place.apps.first()?.parent().map(Path::to_owned), &cgroups.values)?;
+    limit_apps(plan)
+}
+
+/// Makes the cgroups of apps that join a running pod.
+pub fn make_app_cgroups(plan: &Plan) -> Result<()> {
+    for directory in plan.cgroups.hierarchies.iter().flat_map(|place| &place.apps) {
+        std::fs::create_dir_all(directory).context(|| format!("mkdir {}", directory.display()))?;
+    }
+    limit_apps(plan)
+}
+
+fn limit_apps(plan: &Plan) -> Result<()> {
     for (index, app) in plan.apps.iter().enumerate() {
-        write(&|place| place.apps.get(index).cloned(), &app.cgroup_values)?;
-        let unified = cgroups.hierarchies.iter().find(|place| place.unified).map(|place| &place.apps[index]);
+        write_values(&plan.cgroups, |place| place.apps.get(index).cloned(), &app.cgroup_values)?;
+        let unified = plan.cgroups.hierarchies.iter().find(|place| place.unified).map(|place| &place.apps[index]);
         if let Some(directory) = unified.filter(|_| !app.devices.is_empty()) {
             devices::restrict(directory, &app.devices)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_values(
+    cgroups: &Cgroups,
+    directory: impl Fn(&CgroupPlace) -> Option<PathBuf>,
+    values: &[CgroupValue],
+) -> Result<()> {
+    for value in values {
+        let place = cgroups.hierarchies.iter().find(|place| place.controllers.contains(&value.controller));
+        if let Some(directory) = place.and_then(&directory) {
+            cgroup::write_value(&directory.join(&value.file), &value.text)?;
         }
     }
     Ok(())

@@ -34,6 +34,7 @@ fn facts(kind: &str) -> Facts {
         owns_network: true,
         terminal: kind == "none",
         term: "xterm-256color".to_owned(),
+        first_number: 0,
         sockets: Vec::new(),
         least_oom_score_adj: if kind == "v1" { -1000 } else { 0 },
         process_context: None,

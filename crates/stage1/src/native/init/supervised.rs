@@ -2,6 +2,7 @@
 
 use super::super::app::{Launch, Report, become_app, become_handler, new_session};
 use super::super::console::Console;
+use super::super::control;
 use super::super::journal::Record;
 use super::super::lines::{Lines, log_text};
 use super::super::log::Log;
@@ -57,6 +58,14 @@ pub struct Supervised {
     /// System calls that it was not allowed to make.
     pub refusals: Refusals,
     pub services: Services,
+    /// Its services are watched.
+    pub watched: bool,
+    /// Whoever started it, until it has become the app.
+    pub starter: Option<Channel>,
+    /// Who waits for its end.
+    pub waiters: Vec<Channel>,
+    /// It was told to end, and is killed then.
+    pub kill_at: Option<Instant>,
     /// It has said that it is ready, or need not.
     ready: bool,
     log: Log,
@@ -82,11 +91,51 @@ impl Supervised {
             report: None,
             refusals: Refusals::default(),
             services,
+            watched: false,
+            starter: None,
+            waiters: Vec::new(),
+            kill_at: None,
             log,
             mount_namespace: Some(place),
             cgroups,
             taken,
             sockets,
+        }
+    }
+
+    /// Makes an app that has ended wait to be started as it is planned now.
+    pub fn begin_again(&mut self, app: App, outside: AppOutside, console: &mut Console) {
+        self.drain(console);
+        let AppOutside { cgroups, log, taken, place } = outside;
+        self.ready = !app.notifies;
+        self.refusals = Refusals::default();
+        self.streams = [None, None];
+        (self.phase, self.app) = (Phase::Waiting, app);
+        (self.cgroups, self.log, self.taken) = (cgroups, log, taken);
+        self.mount_namespace = Some(place);
+    }
+
+    /// The mount namespace of an app that runs.
+    pub fn namespace(&self) -> Option<BorrowedFd<'_>> {
+        self.mount_namespace.as_ref().filter(|_| self.phase == Phase::Running).map(AsFd::as_fd)
+    }
+
+    /// Everything of the app has ended, the pod goes on: whoever waits is told, and nothing keeps its root in use.
+    pub fn settle(&mut self, console: &mut Console) {
+        self.drain(console);
+        self.kill_at = None;
+        self.mount_namespace = None;
+        for waiter in self.waiters.drain(..) {
+            // Gone is fine.
+            let _ = waiter.send(control::word::DONE, None);
+        }
+    }
+
+    /// Kills every process of the app.
+    pub fn kill_all(&self) {
+        let own = matches!(self.phase, Phase::Running | Phase::Stopping(_)).then_some(self.pid);
+        for pid in self.cgroups.processes().into_iter().filter(|&pid| pid > 1).chain(own) {
+            let _ = sys::kill(pid, libc::SIGKILL);
         }
     }
 
@@ -199,6 +248,13 @@ impl Supervised {
         let mut text = Vec::new();
         File::from(report).take(MAX_REPORT).read_to_end(&mut text).context(|| "read an app's report")?;
         let text = String::from_utf8_lossy(&text);
+        if let Some(starter) = self.starter.take() {
+            // Gone is fine.
+            let _ = match text.get(1..) {
+                None => starter.send(control::word::DONE, None),
+                Some(reason) => starter.send_text(control::word::FAILED, reason),
+            };
+        }
         if let Some(reason) = text.strip_prefix(char::from(Report::Exec as u8)) {
             console.show(format!("Error: {reason}\n").as_bytes());
         } else if let Some(reason) = text.strip_prefix(char::from(Report::Setup as u8)) {

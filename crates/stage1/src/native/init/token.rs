@@ -18,6 +18,10 @@ pub enum Token {
     Journal(usize, usize),
     /// Of an app, by its number: streams that others attach to.
     Attachable(usize),
+    /// Where requests come in.
+    Control,
+    /// A request, by the number of its session.
+    Session(usize),
     /// Of an app, by its number: calls that its filter withholds.
     Refusals(usize),
 }
@@ -39,6 +43,8 @@ impl Token {
             Self::Service(app, service) => pack(6, app, service as usize),
             Self::Journal(app, stream) => pack(7, app, stream),
             Self::Attachable(app) => pack(9, app, 0),
+            Self::Control => pack(10, 0, 0),
+            Self::Session(number) => pack(11, 0, number),
             Self::Refusals(app) => pack(8, app, 0),
         }
     }
@@ -55,7 +61,9 @@ impl Token {
             6 => Self::Service(app, Service::ALL[thing % Service::ALL.len()]),
             7 => Self::Journal(app, thing),
             8 => Self::Refusals(app),
-            _ => Self::Attachable(app),
+            9 => Self::Attachable(app),
+            10 => Self::Control,
+            _ => Self::Session(thing),
         }
     }
 }
@@ -79,6 +87,8 @@ mod tests {
             Token::Journal(7, 31),
             Token::Refusals(7),
             Token::Attachable(7),
+            Token::Control,
+            Token::Session(15),
         ] {
             assert_eq!(Token::decode(token.encode()), token);
         }

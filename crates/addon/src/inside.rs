@@ -1,0 +1,164 @@
+//! What is done inside of a running pod: in its mount namespace, by a thread of its own that ends right after. The pod is hostile: every
+//! path is resolved below its root through no link, and its /proc is not asked.
+
+use crate::beneath;
+use crate::exec::OverlayMount;
+use crate::failure::{NativeFailure, Outcome, outcome};
+use crate::overlay::{Layers, mount_detached};
+use crate::sys;
+use napi::bindgen_prelude::Buffer;
+use napi_derive::napi;
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
+use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+const CODE: &str = "RKT_POD_INSIDE";
+
+/// Below the root of stage1: where apps lie.
+const STAGE2: &str = "opt/stage2";
+const STATUS: &str = "rkt/status";
+
+/// Makes the place of an app in a running pod, with the manifest of its image and, if it has one, the overlay that is its root.
+#[napi(catch_unwind)]
+pub fn add_app_inside(pid: i32, app: String, manifest: Buffer, overlay: Option<OverlayMount>) -> Outcome<bool> {
+    outcome(try_add(pid, &app, &manifest, overlay.as_ref()).map(|()| true))
+}
+
+fn try_add(pid: i32, app: &str, manifest: &[u8], overlay: Option<&OverlayMount>) -> Result<(), NativeFailure> {
+    check_name(app)?;
+    // Its directories are the host's.
+    let mount = overlay.map(|overlay| {
+        let writable = overlay.upper.as_deref().zip(overlay.work.as_deref());
+        let writable = writable.map(|(upper, work)| (Path::new(upper), Path::new(work)));
+        let lowers = overlay.lowers.iter().map(Path::new).collect();
+        let layers = Layers { lowers, writable, context: overlay.context.as_deref() };
+        mount_detached(&layers).map_err(|error| {
+            NativeFailure::new("RKT_OVERLAY_FAILED", format!("cannot mount the overlay of app \"{app}\""))
+                .with_errno(error.errno.raw_os_error())
+                .with_cause(error.reason())
+        })
+    });
+    let mount = mount.transpose()?;
+    inside(pid, |root| {
+        let stage2 = beneath::locate(root, Path::new(STAGE2), OFlags::DIRECTORY)?;
+        make_directory(&stage2, app)?;
+        let place = beneath::locate(&stage2, Path::new(app), OFlags::DIRECTORY)?;
+        make_directory(&place, "rootfs")?;
+        write_anew(&place, "manifest", manifest)?;
+        let Some(mount) = &mount else { return Ok(()) };
+        let target = beneath::locate(&place, Path::new("rootfs"), OFlags::DIRECTORY)?;
+        let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        move_mount(mount, "", &target, "", flags)
+    })
+    .map_err(|errno| failed(&format!("cannot make the place of app \"{app}\" in the pod"), errno))
+}
+
+/// Takes the place of an app out of a running pod, as far as it is there: what is mounted at its root, and what surrounds that.
+#[napi(catch_unwind)]
+pub fn remove_app_inside(pid: i32, app: String) -> Outcome<bool> {
+    outcome(try_remove(pid, &app).map(|()| true))
+}
+
+fn try_remove(pid: i32, app: &str) -> Result<(), NativeFailure> {
+    check_name(app)?;
+    inside(pid, |root| {
+        let stage2 = beneath::locate(root, Path::new(STAGE2), OFlags::DIRECTORY)?;
+        let place = match beneath::locate(&stage2, Path::new(app), OFlags::DIRECTORY) {
+            Err(Errno::NOENT) => return Ok(()),
+            other => other?,
+        };
+        // As often as something lies there.
+        for _ in 0..64 {
+            let Ok(target) = beneath::locate(&place, Path::new("rootfs"), OFlags::DIRECTORY) else { break };
+            // By the working directory, which is this thread's own: a path could lead elsewhere meanwhile.
+            rustix::process::fchdir(&target)?;
+            let unmounted = unmount(".", UnmountFlags::DETACH);
+            rustix::process::fchdir(root)?;
+            match unmounted {
+                Ok(()) => {}
+                Err(Errno::INVAL) => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        for status in [format!("{app}-created"), format!("{app}-started")] {
+            if let Ok(directory) = beneath::locate(root, Path::new(STATUS), OFlags::DIRECTORY) {
+                remove(&directory, &status, AtFlags::empty())?;
+            }
+        }
+        remove(&place, "manifest", AtFlags::empty())?;
+        match remove(&place, "rootfs", AtFlags::REMOVEDIR) {
+            // A copy instead of an overlay; it is removed by its own path on the host.
+            Err(Errno::NOTEMPTY) => return Ok(()),
+            other => other?,
+        }
+        remove(&stage2, app, AtFlags::REMOVEDIR)
+    })
+    .map_err(|errno| failed(&format!("cannot take app \"{app}\" out of the pod"), errno))
+}
+
+/// Marks a moment in the life of an app by an empty file `rkt/status/APP-MOMENT`, made anew.
+#[napi(catch_unwind)]
+pub fn mark_app_inside(pid: i32, app: String, moment: String) -> Outcome<bool> {
+    let mark = || {
+        check_name(&app)?;
+        check_name(&moment)?;
+        inside(pid, |root| {
+            let directory = beneath::locate(root, Path::new(STATUS), OFlags::DIRECTORY)?;
+            write_anew(&directory, &format!("{app}-{moment}"), b"")
+        })
+        .map_err(|errno| failed(&format!("cannot mark that app \"{app}\" was {moment}"), errno))
+    };
+    outcome(mark().map(|()| true))
+}
+
+fn check_name(name: &str) -> Result<(), NativeFailure> {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if !name.is_empty() && name.bytes().all(legal) {
+        return Ok(());
+    }
+    Err(NativeFailure::new(CODE, format!("{name:?} is no name of an app")))
+}
+
+/// Does it in the mount namespace of a process; `root` is the root there.
+fn inside<T: Send>(pid: i32, act: impl FnOnce(&OwnedFd) -> Result<T, Errno> + Send) -> Result<T, Errno> {
+    let namespace =
+        openat(rustix::fs::CWD, format!("/proc/{pid}/ns/mnt"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            sys::unshare_directories()?;
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))?;
+            act(&beneath::open_root(Path::new("/"))?)
+        });
+        thread.join().unwrap_or(Err(Errno::IO))
+    })
+}
+
+fn make_directory(parent: &OwnedFd, name: &str) -> Result<(), Errno> {
+    match mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+        Err(Errno::EXIST) => Ok(()),
+        other => other,
+    }
+}
+
+fn write_anew(directory: &OwnedFd, name: &str, content: &[u8]) -> Result<(), Errno> {
+    remove(directory, name, AtFlags::empty())?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(directory, name, flags, Mode::from_raw_mode(0o644))?;
+    File::from(file).write_all(content).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+fn remove(directory: &OwnedFd, name: &str, flags: AtFlags) -> Result<(), Errno> {
+    match unlinkat(directory, name, flags) {
+        Err(Errno::NOENT) => Ok(()),
+        other => other,
+    }
+}
+
+fn failed(what: &str, errno: Errno) -> NativeFailure {
+    NativeFailure::system(CODE, what, errno)
+}

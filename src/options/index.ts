@@ -1,0 +1,17 @@
+/**
+ * The sets of options that several commands share, also those of plugins, and what their values come to. Rests on the command line's
+ * grammar and on pods. Knows no single command.
+ */
+export {appOverrides, imageFlags} from './image.ts'
+export {
+  environmentRequest,
+  networkFlags,
+  networksOf,
+  preparationFlags,
+  pullFlags,
+  pullPolicy,
+  requireUserNamespaces,
+  runOptions,
+  stage1Choice,
+  stage1Flags,
+} from './pod.ts'

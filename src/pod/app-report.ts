@@ -1,0 +1,46 @@
+import {statSync} from 'node:fs'
+import {join} from 'node:path'
+import type {PodManifest, RuntimeApp} from '../appc/index.ts'
+import {native} from '../native/index.ts'
+import {type Instant, PodContents} from './contents.ts'
+import {isMutable} from './manifest.ts'
+import {statusFile} from './paths.ts'
+import {movedAt, type Pod} from './pods.ts'
+import {type AppReport, rawNumber, reportedApp} from './report.ts'
+
+/** The apps of a pod as `app list` and `app status` tell of them: by the files that mark their moments (docs/mutable-pods.md). */
+export function reportApps(pod: Pod): AppReport[] {
+  const contents = new PodContents(pod)
+  const manifest = contents.manifest()
+  return manifest.apps.map((app) => reportOne(pod, contents, manifest, app))
+}
+
+function reportOne(pod: Pod, contents: PodContents, manifest: PodManifest, app: RuntimeApp): AppReport {
+  const root = contents.stage1Root()
+  const at = (file: string) => momentOf(root, file)
+  const status = statusFile(app.name)
+  const created = at(`${status}-created`)
+  const started = created === undefined ? undefined : at(`${status}-started`)
+  const finished = started === undefined ? undefined : at(status)
+  const over = isMutable(manifest) && pod.state !== 'running' && created !== undefined
+  const state =
+    created === undefined ? 'unknown' : over || finished !== undefined ? 'exited' : started === undefined ? 'created' : 'running'
+  const exitCode = finished === undefined ? undefined : (contents.exitStatus(app.name, root) ?? 1)
+  const end = finished ?? (over && (pod.directory === 'exited-garbage' || pod.directory === 'garbage') ? movedAt(pod) : undefined)
+  return {
+    name: app.name,
+    state,
+    ...(created !== undefined && {created_at: rawNumber(created)}),
+    ...(started !== undefined && {started_at: rawNumber(started)}),
+    ...(end !== undefined && {finished_at: rawNumber(end)}),
+    ...(exitCode !== undefined && {exit_code: exitCode}),
+    ...reportedApp(app, manifest),
+  }
+}
+
+/** When a file was written; undefined while there is none, or something else in its place. */
+function momentOf(root: string, file: string): Instant | undefined {
+  const found = native().readFileBeneath(root, file, 64)
+  if (found === null || 'failure' in found) return undefined
+  return statSync(join(root, file), {bigint: true, throwIfNoEntry: false})?.mtimeNs
+}

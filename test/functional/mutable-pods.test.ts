@@ -1,0 +1,201 @@
+/** Pods whose apps come and go: every operation on real pods, from many processes, in any order. */
+import assert from 'node:assert/strict'
+import {existsSync, readdirSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
+import {test} from 'node:test'
+import {aHost, busybox, eventually, type Host, type Running} from './harness/index.ts'
+
+interface Sandbox {
+  readonly dir: string
+  readonly process: Running
+  readonly uuid: string
+}
+
+let counter = 0
+
+/** `rkt app sandbox` beside the test; its UUID as soon as there is one, ready or not. */
+async function sandbox(host: Host, ...options: string[]): Promise<Sandbox> {
+  const file = host.path(`sandbox-${counter++}`)
+  const process = host.start(['app', 'sandbox', '--net=none', `--uuid-file-save=${file}`, ...options], {timeoutMs: 280_000})
+  const uuid = await eventually(() => {
+    if (process.ended) throw new Error(`${process.stdout}${process.stderr}`)
+    return existsSync(file) && readFileSync(file, 'utf8')
+  }, 'the sandbox')
+  return {dir: join(host.dataDir, 'pods/run', uuid), process, uuid}
+}
+
+/** The ID of the test's image in the store of this host. */
+const stored = async (host: Host): Promise<string> => (await host.ok(['fetch', '--full', await busybox()])).trim()
+
+const shell = (script: string): string[] => ['--exec=/bin/sh', '--', '-c', script]
+
+const states = async (host: Host, uuid: string): Promise<Record<string, string>> =>
+  Object.fromEntries(
+    (await host.ok(['app', 'list', '--no-legend', uuid]))
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => line.split(/\t+/)),
+  )
+
+for (const options of [[], ['--no-overlay']]) {
+  test(`an app is added at once, started, stopped, started again and removed${options.map((option) => ` with ${option}`)}`, async () => {
+    await using host = await aHost()
+    const image = await stored(host)
+    const {dir, process, uuid} = await sandbox(host, ...options)
+    await host.ok(['app', 'add', uuid, image, '--name=one', ...shell('echo begun; echo $AC_APP_NAME > /name; sleep 1000')])
+
+    assert.deepEqual(await states(host, uuid), {one: 'created'})
+    await host.ok(['app', 'start', uuid, '--app=one'])
+    await host.ok(['app', 'start', uuid, '--app=one'])
+    await process.says(/one\[\d+\]: begun/)
+    assert.deepEqual(await states(host, uuid), {one: 'running'})
+    assert.equal(await host.ok(['app', 'exec', uuid, '/bin/cat', '/name']), 'one\n')
+    assert.match(
+      await host.ok(['app', 'status', uuid, '--app=one']),
+      /^name=one\nstate=running\nimage_id=sha512-\w+\ncreated_at=.*\nstarted_at=.*\n$/,
+    )
+    await host.ok(['app', 'stop', uuid, '--app=one'])
+    const status = JSON.parse(await host.ok(['app', 'status', uuid, '--app=one', '--format=json']))
+    assert.deepEqual([status.state, status.exit_code], ['exited', 0])
+    assert.ok(status.finished_at >= status.started_at && status.started_at >= status.created_at)
+    assert.match(await host.refused(['app', 'stop', uuid, '--app=one']), /stop: error stopping app: app "one" is not running/)
+
+    await host.ok(['app', 'start', uuid, '--app=one'])
+    await process.says(/begun[\s\S]*begun/)
+    assert.equal(await host.ok(['logs', uuid]), 'begun\nbegun\n')
+    await host.ok(['app', 'rm', uuid, '--app=one'])
+    assert.deepEqual(await states(host, uuid), {})
+    assert.deepEqual(readdirSync(join(dir, 'appsinfo')), [])
+    assert.match(await host.refused(['app', 'rm', uuid, '--app=one']), /rm: error removing app: error: nonexistent app "one"/)
+    await host.ok(['app', 'add', uuid, image, '--name=one', ...shell('ls /name; sleep 1000')])
+    await host.ok(['app', 'start', uuid, '--app=one'])
+    await process.says(/No such file/)
+    await host.ok(['stop', uuid])
+    assert.equal((await process.exit).status, 0)
+    assert.match(await host.ok(['app', 'stop', uuid, '--app=one']), /is already stopped/)
+    assert.deepEqual(await states(host, uuid), {one: 'exited'})
+  })
+}
+
+test('an app that fails ends neither the sandbox nor the others, and says with what', async () => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {process, uuid} = await sandbox(host)
+  await host.ok(['app', 'add', uuid, image, '--name=steady', ...shell('sleep 1000')])
+  await host.ok(['app', 'add', uuid, image, '--name=failing', ...shell('exit 7')])
+  await host.ok(['app', 'add', uuid, image, '--name=missing', '--exec=/nowhere'])
+  await host.ok(['app', 'start', uuid, '--app=steady'])
+  await host.ok(['app', 'start', uuid, '--app=failing'])
+  assert.match(await host.refused(['app', 'start', uuid, '--app=missing']), /error starting app: .*Unable to open "\/nowhere"/)
+
+  await eventually(async () => (await states(host, uuid)).failing === 'exited', 'the app to fail')
+  assert.match(await host.ok(['app', 'status', uuid, '--app=failing']), /exit_code=7/)
+  assert.equal((await states(host, uuid)).steady, 'running')
+  await host.ok(['stop', uuid])
+  assert.equal((await process.exit).status, 0)
+})
+
+test('errors: names taken twice, images and users that are not there, pods that do not change', async () => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {dir, uuid} = await sandbox(host)
+  await host.ok(['app', 'add', uuid, image, '--name=one'])
+  const before = [readFileSync(join(dir, 'pod'), 'utf8'), readdirSync(join(dir, 'appsinfo'))]
+
+  assert.match(
+    await host.refused(['app', 'add', uuid, image, '--name=one']),
+    /add: error adding app to pod: error: multiple apps with name one/,
+  )
+  assert.match(
+    await host.refused(['app', 'add', uuid, image, '--name=two', '--user=nobody-there']),
+    /error adding app to pod: .*nobody-there/,
+  )
+  assert.match(await host.refused(['app', 'add', uuid, 'sha512-0000']), /error finding images: /)
+  assert.match(await host.refused(['app', 'add', uuid]), /must provide the pod UUID and an IMAGEID/)
+  assert.match(await host.refused(['app', 'add', uuid, image, image]), /must give only one app/)
+  assert.match(await host.refused(['app', 'start', uuid, '--app=two']), /error starting app: error: nonexistent app "two"/)
+  assert.match(await host.refused(['app', 'start', uuid]), /must provide the app to start/)
+  assert.equal((await host.rkt(['app', 'status', uuid, '--app=two'])).status, 1)
+  assert.deepEqual([readFileSync(join(dir, 'pod'), 'utf8'), readdirSync(join(dir, 'appsinfo'))], before)
+
+  const fixed = await host.pod(['--net=none', await busybox(), ...shell('sleep 1000')])
+  assert.match(await host.refused(['app', 'add', fixed.uuid, image, '--name=more']), /error adding app to pod: immutable pod/)
+  assert.match(await host.refused(['app', 'stop', fixed.uuid, '--app=busybox']), /error stopping app: immutable pod/)
+  await fixed.stop()
+  await host.ok(['stop', uuid])
+})
+
+test('streams of an app that is added are attached to, and it is restarted with new ones', async () => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {uuid} = await sandbox(host)
+  await host.ok(['app', 'add', uuid, image, '--name=talker', '--stdin=stream', '--stdout=stream', ...shell('read l; echo "got $l"')])
+  for (const word of ['first', 'second']) {
+    await host.ok(['app', 'start', uuid, '--app=talker'])
+    assert.equal(await host.ok(['attach', '--app=talker', uuid], {input: `${word}\n`}), `got ${word}\n`)
+    await eventually(async () => (await states(host, uuid)).talker === 'exited', 'the end of the app')
+  }
+  assert.match(await host.refused(['attach', '--app=talker', uuid]), /has no streams to attach to/)
+  await host.ok(['stop', uuid])
+})
+
+const [apps, workers, milliseconds] = process.env.RKT_TEST_LONG ? [100, 8, 120_000] : [8, 4, 12_000]
+
+test(`${apps} apps come and go in random order by ${workers} processes, and the pod ends consistent`, async (t) => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {dir, process, uuid} = await sandbox(host)
+  const until = performance.now() + milliseconds
+  let done = 0
+  const verbs = ['add', 'start', 'stop', 'rm'] as const
+  const expected = /multiple apps with name|nonexistent app|is not running/
+
+  async function work(): Promise<void> {
+    while (performance.now() < until) {
+      const name = `app-${Math.floor(Math.random() * apps)}`
+      const verb = verbs[Math.floor(Math.random() * verbs.length)] ?? 'add'
+      const words = verb === 'add' ? [uuid, image, `--name=${name}`, ...shell('sleep 1000')] : [uuid, `--app=${name}`]
+      const {status, stderr} = await host.rkt(['app', verb, ...words], {timeoutMs: 100_000})
+      assert.ok(status === 0 || expected.test(stderr), `${verb} ${name}: ${status} ${stderr}`)
+      done += 1
+    }
+  }
+  await Promise.all(Array.from({length: workers}, work))
+
+  const names = Object.keys(await states(host, uuid)).sort()
+  t.diagnostic(`${done} operations, ${names.length} apps left`)
+  assert.deepEqual(readdirSync(join(dir, 'appsinfo')).sort(), names)
+  const pid = readFileSync(join(dir, 'pid'), 'latin1').trim()
+  const inside = readdirSync(`/proc/${pid}/root/opt/stage2`).sort()
+  assert.deepEqual(inside, names)
+  const mounted = readFileSync(`/proc/${pid}/mountinfo`, 'utf8').match(/ \/opt\/stage2\/[\w-]+\/rootfs /g) ?? []
+  assert.equal(mounted.length, names.length)
+  for (const name of names) {
+    await host.rkt(['app', 'stop', uuid, `--app=${name}`])
+    await host.ok(['app', 'start', uuid, `--app=${name}`])
+    assert.equal(await host.ok(['app', 'exec', `--app=${name}`, uuid, '/bin/echo', name]), `${name}\n`)
+    await host.ok(['app', 'rm', uuid, `--app=${name}`])
+  }
+  assert.deepEqual(await states(host, uuid), {})
+  await host.ok(['stop', uuid])
+  assert.equal((await process.exit).status, 0)
+  await host.ok(['gc', '--grace-period=0s'])
+  assert.deepEqual(host.pods(), [])
+})
+
+test('the supervisor of ten apps takes less than 2 MB', async (t) => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {dir, uuid} = await sandbox(host)
+  for (let number = 0; number < 10; number++) {
+    await host.ok(['app', 'add', uuid, image, `--name=app-${number}`, ...shell('sleep 1000')])
+    await host.ok(['app', 'start', uuid, `--app=app-${number}`])
+  }
+
+  const pid = readFileSync(join(dir, 'pid'), 'latin1').trim()
+  const pss = Number(/^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1'))?.[1])
+
+  t.diagnostic(`PSS of pid 1: ${pss} kB`)
+  assert.ok(pss < 2048, `${pss} kB`)
+  await host.ok(['stop', uuid])
+})
