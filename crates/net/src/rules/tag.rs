@@ -22,7 +22,7 @@ impl Tag {
     pub fn new(network: &str, container_id: &str, ifname: &str) -> Self {
         let whole = format!("{network} {container_id} {ifname}");
         let hash = hash(whole.as_bytes());
-        let mut text = format!("rkt id: \"{container_id}\" if: \"{ifname}\" net: \"{network}\"");
+        let mut text = format!("rkt id: \"{container_id}\" if: \"{ifname}\" net: \"{}\"", label(network));
         if text.len() > Self::LONGEST {
             let mut end = Self::LONGEST - "… ".len() - 16;
             while !text.is_char_boundary(end) {
@@ -46,9 +46,22 @@ impl Tag {
     /// Whether a comment means an attachment of this network that is in none of `valid` (container ids and link names).
     pub fn is_stale(comment: &str, network: &str, valid: &[(String, String)]) -> bool {
         comment.starts_with("rkt id: ")
-            && comment.ends_with(&format!(" net: \"{network}\""))
+            && comment.ends_with(&format!(" net: \"{}\"", label(network)))
             && !valid.iter().any(|(id, ifname)| Self::new(network, id, ifname).text == comment)
     }
+}
+
+/// The name of a network as comments have it: a long one is cut, and told from others by its hash.
+fn label(network: &str) -> String {
+    const LONGEST: usize = 40;
+    if network.len() <= LONGEST {
+        return network.to_owned();
+    }
+    let mut end = LONGEST / 2;
+    while !network.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}… {:016x}", &network[..end], hash(network.as_bytes()))
 }
 
 /// FNV-1a.
@@ -71,6 +84,9 @@ mod tests {
         assert!(Tag::is_stale(tag.text(), "default", &[("other".into(), "eth0".into())]));
         assert!(!Tag::is_stale(tag.text(), "default", &[("5f5a1d5d".into(), "eth0".into())]));
         assert!(!Tag::is_stale(tag.text(), "fault", &[]));
+        assert!(
+            Tag::is_stale(long.text(), &"ü".repeat(100), &[]) && !Tag::is_stale(long.text(), &"ü".repeat(101), &[])
+        );
         assert!(!Tag::is_stale("name: \"default\" id: \"x\"", "default", &[]));
     }
 }
