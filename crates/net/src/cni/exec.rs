@@ -1,7 +1,7 @@
 //! Plugins that a plugin calls: programs on its search path, or ours.
 
-use super::{Answer, Call, CniError, Verb, code};
-use crate::{plugins, runtime};
+use super::{Answer, Call, CniError, Verb, code, process};
+use crate::plugins;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub fn delegate(kind: &str, call: &Call) -> Result<Option<Answer>, CniError> {
         Found::Program(program) => program,
         Found::BuiltIn => return plugins::call(kind, call).unwrap_or_else(|| Err(not_found(kind, &call.path))),
     };
-    let output = runtime::exec::run(&program, call, call.conf.to_string().as_bytes(), PATIENCE)?;
+    let output = process::run(&program, call, call.conf.to_string().as_bytes(), PATIENCE)?;
     if call.verb != Verb::Add {
         return Ok(None);
     }

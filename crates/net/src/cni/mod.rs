@@ -5,6 +5,7 @@ mod args;
 mod conf;
 mod error;
 pub mod exec;
+pub mod process;
 mod version;
 
 pub use answer::{Answer, Dns, Interface, Ip, Route};

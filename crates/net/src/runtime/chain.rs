@@ -1,9 +1,9 @@
 //! One network of a pod: its plugins called in order, each with the result of the one before (CNI specification, section 3 and 4).
 
 use super::conf::{Network, kind_of};
-use super::exec::{self, Plugin, Search};
+use super::exec::{Plugin, Search};
 use super::select::Attachment;
-use crate::cni::{Answer, Call, CniError, Conf, Verb, at_least};
+use crate::cni::{Answer, Call, CniError, Conf, Verb, at_least, process};
 use sandbox::{Failure, Result};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
@@ -217,7 +217,7 @@ impl Runtime {
                 encoded.as_bytes()
             }
         };
-        exec::run(found.path(), call, input, self.patience)
+        process::run(found.path(), call, input, self.patience)
     }
 }
 

@@ -3,6 +3,7 @@
 use super::chain::Capabilities;
 use super::conf::Network;
 use super::select::Attachment;
+use crate::Prefix;
 use crate::cni::Answer;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use sandbox::tree::{read_bounded, write_in};
@@ -95,13 +96,7 @@ impl Held {
 impl Lease {
     /// Records what is going to be taken, with copies of the configurations, before it is.
     pub fn begin(directory: &Path, netns: &Path, attachments: &[Attachment]) -> Result<Self> {
-        let copies = directory.join(COPIES);
-        match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o755).create(&copies) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-                return Err(Failure::system(format!("mkdir {}", copies.display()), error));
-            }
-            _ => {}
-        }
+        let copies = make_directory(directory)?;
         let mut lease = Self { netns: Some(netns.to_owned()), ..Self::default() };
         for attachment in attachments {
             let Attachment { network, ifname, args } = attachment;
@@ -170,9 +165,37 @@ impl Lease {
 
     /// Tells other programs of the networks: `net-info.json` (docs/networking.md).
     pub fn publish(&self, directory: &Path) -> Result<()> {
-        let infos: Vec<NetInfo> = self.networks.iter().map(NetInfo::of).collect();
-        let text = if infos.is_empty() { "null".to_owned() } else { serde_json::to_string(&infos).unwrap_or_default() };
-        write(directory, NET_INFO, format!("{text}\n").as_bytes(), 0o644)
+        publish(directory, &self.networks.iter().map(NetInfo::of).collect::<Vec<_>>())
+    }
+}
+
+fn publish(directory: &Path, infos: &[NetInfo]) -> Result<()> {
+    let text = if infos.is_empty() { "null".to_owned() } else { serde_json::to_string(infos).unwrap_or_default() };
+    write(directory, NET_INFO, format!("{text}\n").as_bytes(), 0o644)
+}
+
+/// Tells other programs of a network that no plugin made: nothing is to be given back for it.
+pub fn publish_one(directory: &Path, name: &str, program: &Path, ifname: &str, address: Prefix) -> Result<()> {
+    let info = NetInfo {
+        net_name: name.to_owned(),
+        net_conf: String::new(),
+        plugin_path: program.to_string_lossy().into_owned(),
+        if_name: ifname.to_owned(),
+        ip: address.address.to_string(),
+        args: String::new(),
+        mask: address.mask().to_string(),
+    };
+    publish(directory, &[info])
+}
+
+/// The directory of copies and records.
+pub fn make_directory(directory: &Path) -> Result<PathBuf> {
+    let copies = directory.join(COPIES);
+    match std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o755).create(&copies) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Failure::system(format!("mkdir {}", copies.display()), error))
+        }
+        _ => Ok(copies),
     }
 }
 

@@ -17,6 +17,7 @@ pub mod reclaim;
 pub mod registry;
 pub mod relay;
 pub mod select;
+pub mod user_mode;
 
 /// The version of the protocol that results are recorded in.
 const NEWEST: &str = "1.1.0";

@@ -2,6 +2,7 @@ use super::*;
 use crate::cni::Verb;
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 /// A plugin that is a shell script, in a directory of its own.
 fn plugin(name: &str, script: &str) -> PathBuf {
@@ -25,7 +26,7 @@ fn call() -> Call {
     }
 }
 
-fn run_script(name: &str, script: &str, input: &[u8]) -> std::result::Result<String, CniError> {
+fn run_script(name: &str, script: &str, input: &[u8]) -> Result<String, CniError> {
     let path = plugin(name, script);
     let result = run(&path, &call(), input, Duration::from_secs(3));
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
