@@ -1,80 +1,12 @@
 /** Ports of pods that the host offers: to other hosts behind a router, to itself, and to its pods. */
 import assert from 'node:assert/strict'
-import {execFileSync} from 'node:child_process'
-import {copyFileSync, existsSync} from 'node:fs'
 import {test} from 'node:test'
-import {
-  addBusybox,
-  addWithLibraries,
-  aHost,
-  buildImage,
-  compileProgram,
-  connect,
-  eventually,
-  type Host,
-  manifest,
-  Namespace,
-} from './harness/index.ts'
-
-/** A host, a router, and a client behind it; the router knows nothing of pods. */
-class Lan implements Disposable {
-  readonly host = new Namespace()
-  readonly router = new Namespace()
-  readonly client = new Namespace()
-
-  constructor() {
-    connect(this.host, '192.0.2.2/24', this.router, '192.0.2.1/24', 'lan')
-    connect(this.client, '198.51.100.2/24', this.router, '198.51.100.1/24', 'wan')
-    this.host.run('ip -6 address add fd00:2::2/64 dev lan nodad; ip route add default via 192.0.2.1')
-    this.router.run('echo 1 > /proc/sys/net/ipv4/ip_forward; ip -6 address add fd00:2::1/64 dev lan nodad')
-    this.client.run('ip route add default via 198.51.100.1')
-  }
-
-  [Symbol.dispose](): void {
-    for (const namespace of [this.client, this.router, this.host]) namespace[Symbol.dispose]()
-  }
-}
-
-/** A web server that answers who asks: `example.com/web`, port `http`; `echo` is three ports of datagrams that are answered. */
-async function webServer(): Promise<string> {
-  const file = '/tmp/rkt-fixtures/web-server.aci'
-  if (existsSync(file)) return file
-  const ports = [
-    {name: 'http', port: 80, protocol: 'tcp'},
-    {count: 3, name: 'echo', port: 5000, protocol: 'udp'},
-  ]
-  const serve = 'udp-echo 5000 5001 5002 & exec httpd -f -p 80 -h /www'
-  return await buildImage(
-    manifest({app: {exec: ['/bin/sh', '-c', serve], ports}, name: 'example.com/web'}),
-    (rootfs) => {
-      addBusybox(rootfs)
-      addWithLibraries(rootfs, '/usr/bin/curl')
-      copyFileSync(compileProgram('udp-echo'), `${rootfs}/bin/udp-echo`)
-      execFileSync('sh', [
-        '-ec',
-        `mkdir -p ${rootfs}/www/cgi-bin; cd ${rootfs}/www/cgi-bin; printf '#!/bin/sh\\necho; echo $REMOTE_ADDR | sed s,.*ffff:,, | tr -d []\\n' > who; chmod 755 who`,
-      ])
-      execFileSync('sh', ['-ec', `cd ${rootfs}/bin; ln -sf busybox httpd`])
-    },
-    file,
-  )
-}
+import {aHost, answers, ask, eventually, type Host, Lan, type Namespace, webServer} from './harness/index.ts'
 
 async function lanHost(lan: Lan): Promise<Host> {
   const host = await aHost()
   host.within = lan.host.within
   return host
-}
-
-/** What the web server at that address says of who asks. */
-const ask = (from: Namespace, where: string) => from.run(`curl -sSfg --max-time 5 http://${where}/cgi-bin/who`).trim()
-
-const answers = (from: Namespace, where: string) => {
-  try {
-    return ask(from, where) !== ''
-  } catch {
-    return false
-  }
 }
 
 test('a port is reached from outside, from the host by every address, from other pods and from its own', async () => {

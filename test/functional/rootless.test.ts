@@ -128,20 +128,21 @@ test('a pod of an ordinary user is entered, listed, stopped and collected by the
   assert.doesNotMatch(await user.ok(['image', 'list']), /busybox/)
 })
 
-test('the network of an ordinary user is the one of the host or none, and others are refused with what there is', async () => {
+test('the network of an ordinary user is the default one, the one of the host or none, and others are refused with what there is', async () => {
   await using user = new OrdinaryUser()
 
   assert.match(await inApp(user, 'ip link | grep -c ": lo:"; ip link | wc -l', ['--net=none']), /^1\n2\n$/)
+  // The device is root's alone here: see alone/rootless-networks.test.ts for more.
   const byDefault = await user.rkt(await shell('ip link | wc -l', []))
   assert.equal(withoutLabels(byDefault.stdout), '2\n')
-  assert.match(byDefault.stderr, /the default network needs root: the pod has a loopback only \(--net=host gives it the host's\)/)
+  assert.match(byDefault.stderr, /the default network of an ordinary user needs pasta or slirp4netns, .*: the pod has a loopback only/)
   const host = await inApp(user, 'readlink /proc/self/ns/net', ['--net=host'])
   assert.equal(host, execFileSync('readlink', ['/proc/self/ns/net'], {encoding: 'utf8'}))
   const refused = await user.rkt(await shell('echo started', ['--net=default-restricted']))
   assert.equal(refused.status, 254)
   assert.match(
     refused.stderr,
-    /failed to setup network: --net=default-restricted needs root; an ordinary user has --net=host and --net=none/,
+    /failed to setup network: --net=default-restricted needs root; an ordinary user has --net=default, --net=host and --net=none/,
   )
 })
 

@@ -23,6 +23,9 @@ pub struct Plan {
     pub networks: Vec<NetworkAttachment>,
     /// The pod's ports that the host offers.
     pub ports: Vec<Port>,
+    /// The program that carries what leaves the pod of an ordinary user, once pid 1 is born.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<PathBuf>,
     /// Cgroup directories and what is written there.
     pub cgroups: Cgroups,
     /// Files written below the root of stage1 before anything is mounted.

@@ -8,7 +8,20 @@ export {foreignFlavor} from './foreign-flavor.ts'
 export {aHost, checkout, Host, RunningPod, rktProgram} from './host.ts'
 export {addBusybox, addWithLibraries, arch, buildImage, busybox, compileProgram, manifest, program, redis} from './images.ts'
 export {inApp, withoutLabels} from './in-app.ts'
-export {addDebianPlugins, addNetwork, addScript, calls, connect, debianPlugins, Namespace, oldResult} from './networks.ts'
+export {
+  addDebianPlugins,
+  addNetwork,
+  addScript,
+  answers,
+  ask,
+  calls,
+  connect,
+  debianPlugins,
+  Lan,
+  Namespace,
+  oldResult,
+  webServer,
+} from './networks.ts'
 export {OrdinaryUser} from './ordinary-user.ts'
 export {eventually, type Result, Running, runProgram} from './processes.ts'
 export {noTerminals, Terminal} from './terminal.ts'

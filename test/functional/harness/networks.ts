@@ -1,8 +1,9 @@
 /** What tests of networks need: network namespaces that are other hosts, and plugins of other people. */
 import {execFileSync} from 'node:child_process'
-import {chmodSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs'
+import {chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import type {Host} from './host.ts'
+import {addBusybox, addWithLibraries, buildImage, compileProgram, manifest} from './images.ts'
 
 /** Where Debian's containernetworking-plugins lie. */
 export const debianPlugins = '/usr/lib/cni'
@@ -85,3 +86,59 @@ export function calls(host: Host): string[] {
 
 /** What a plugin prints for an address, in the words of the protocol's first version. */
 export const oldResult = (ip: string, dns?: object): string => JSON.stringify({ip4: {ip}, ...(dns && {dns})})
+
+/** A host, a router, and a client behind it; the router knows nothing of pods. */
+export class Lan implements Disposable {
+  readonly host = new Namespace()
+  readonly router = new Namespace()
+  readonly client = new Namespace()
+
+  constructor() {
+    connect(this.host, '192.0.2.2/24', this.router, '192.0.2.1/24', 'lan')
+    connect(this.client, '198.51.100.2/24', this.router, '198.51.100.1/24', 'wan')
+    this.host.run('ip -6 address add fd00:2::2/64 dev lan nodad; ip route add default via 192.0.2.1')
+    this.router.run('echo 1 > /proc/sys/net/ipv4/ip_forward; ip -6 address add fd00:2::1/64 dev lan nodad')
+    this.client.run('ip route add default via 198.51.100.1')
+  }
+
+  [Symbol.dispose](): void {
+    for (const namespace of [this.client, this.router, this.host]) namespace[Symbol.dispose]()
+  }
+}
+
+/** A web server that answers who asks: `example.com/web`, port `http`; `echo` is three ports of datagrams that are answered. */
+export async function webServer(): Promise<string> {
+  const file = '/tmp/rkt-fixtures/web-server.aci'
+  if (existsSync(file)) return file
+  const ports = [
+    {name: 'http', port: 80, protocol: 'tcp'},
+    {count: 3, name: 'echo', port: 5000, protocol: 'udp'},
+  ]
+  const serve = 'udp-echo 5000 5001 5002 & exec httpd -f -p 80 -h /www'
+  return await buildImage(
+    manifest({app: {exec: ['/bin/sh', '-c', serve], ports}, name: 'example.com/web'}),
+    (rootfs) => {
+      addBusybox(rootfs)
+      addWithLibraries(rootfs, '/usr/bin/curl')
+      copyFileSync(compileProgram('udp-echo'), `${rootfs}/bin/udp-echo`)
+      execFileSync('sh', [
+        '-ec',
+        `mkdir -p ${rootfs}/www/cgi-bin; cd ${rootfs}/www/cgi-bin; printf '#!/bin/sh\\necho; echo $REMOTE_ADDR | sed s,.*ffff:,, | tr -d []\\n' > who; chmod 755 who`,
+      ])
+      execFileSync('sh', ['-ec', `cd ${rootfs}/bin; ln -sf busybox httpd`])
+    },
+    file,
+  )
+}
+
+/** What the web server at that address says of who asks. */
+export const ask = (from: Namespace, where: string) => from.run(`curl -sSfg --max-time 5 http://${where}/cgi-bin/who`).trim()
+
+/** Whether it answers at all. */
+export const answers = (from: Namespace, where: string) => {
+  try {
+    return ask(from, where) !== ''
+  } catch {
+    return false
+  }
+}

@@ -148,7 +148,9 @@ impl Lease {
             result: None,
             plugin_path: info.plugin_path,
         };
-        let networks = known.flatten().unwrap_or_default().into_iter().map(held).collect();
+        // What no plugin made has no configuration, and went with its process.
+        let made = known.flatten().unwrap_or_default().into_iter().filter(|info| !info.net_conf.is_empty());
+        let networks = made.map(held).collect();
         Ok(Some(Self { netns, networks, ..Self::default() }))
     }
 

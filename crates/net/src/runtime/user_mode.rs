@@ -5,12 +5,11 @@ use super::lease;
 use super::ports::Mapping;
 use super::relay::Relay;
 use crate::cni::{Answer, Ip};
-use crate::ns::Namespace;
 use crate::{Prefix, sys};
 use rustix::fs::{MemfdFlags, SeekFrom};
 use sandbox::{Context, Failure, Result};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -22,6 +21,8 @@ const INTERFACE: &str = "eth0";
 const PROGRAMS: [&str; 2] = ["pasta", "slirp4netns"];
 /// The control socket of slirp4netns, relative to the pod directory: paths of sockets must be short.
 const CONTROL: &str = "net/slirp4netns.sock";
+/// How long it may take to listen there.
+const CONTROL_PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether the network is there.
 const TICK: Duration = Duration::from_millis(2);
 
@@ -146,7 +147,7 @@ fn forward_slirp(mapping: &Mapping) -> Result<()> {
         let wish = serde_json::json!({"execute": "add_hostfwd", "arguments": {
             "proto": mapping.protocol, "host_addr": host.to_string(), "host_port": host_port, "guest_port": pod_port,
         }});
-        let mut control = UnixStream::connect(CONTROL).context(failed)?;
+        let mut control = connect_control().context(failed)?;
         control.set_read_timeout(Some(Duration::from_secs(5))).context(failed)?;
         control.write_all(wish.to_string().as_bytes()).context(failed)?;
         control.shutdown(Shutdown::Write).context(failed)?;
@@ -158,6 +159,22 @@ fn forward_slirp(mapping: &Mapping) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// slirp4netns listens a moment after the network is there.
+fn connect_control() -> std::io::Result<UnixStream> {
+    let until = Instant::now() + CONTROL_PATIENCE;
+    loop {
+        match UnixStream::connect(CONTROL) {
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ECONNREFUSED))
+                    && Instant::now() < until =>
+            {
+                std::thread::sleep(TICK);
+            }
+            other => return other,
+        }
+    }
 }
 
 /// A line of `/proc/PID/net/route`: numbers as the kernel has them in memory.
@@ -179,18 +196,42 @@ fn routes(pid: i32) -> Vec<Route> {
 
 /// Tells other programs which address the pod has.
 fn publish(directory: &Path, program: &Path, pid: i32) -> Result<()> {
-    let namespace = Namespace::open(Path::new(&format!("/proc/{pid}/ns/net")))?;
-    let address = namespace.within(|| {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        // Sends nothing: only the way there is looked up.
-        socket.connect((Ipv4Addr::new(203, 0, 113, 1), 9))?;
-        socket.local_addr()
-    })?;
-    let IpAddr::V4(address) = address.context(|| "find the pod's address")?.ip() else { return Ok(()) };
+    // Not from inside: this process could not come back to a namespace that is not its user's.
+    let trie = std::fs::read_to_string(format!("/proc/{pid}/net/fib_trie")).unwrap_or_default();
+    let address = local_address(&trie).ok_or_else(|| Failure::new("the pod has no address"))?;
     let number = u32::from_ne_bytes(address.octets());
     let on_link =
         |route: &&Route| route.gateway == 0 && route.destination != 0 && number & route.mask == route.destination;
     let mask = routes(pid).iter().find(on_link).map_or(u32::MAX, |route| route.mask);
     let address = Prefix { address: address.into(), length: mask.count_ones() as u8 };
     lease::publish_one(directory, "default", program, INTERFACE, address)
+}
+
+/// The first address that is local and not of the loopback (`/proc/net/fib_trie`).
+fn local_address(trie: &str) -> Option<Ipv4Addr> {
+    let mut last = None;
+    for line in trie.lines().map(str::trim) {
+        if let Some(text) = line.strip_prefix("|-- ") {
+            last = text.parse::<Ipv4Addr>().ok();
+        } else if line == "/32 host LOCAL"
+            && let Some(address) = last.filter(|address| !address.is_loopback())
+        {
+            return Some(address);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::local_address;
+
+    #[test]
+    fn the_address_is_the_local_one_that_is_no_loopback() {
+        let trie = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n     |-- 10.0.2.0\n        /24 link UNICAST\n     \
+                    |-- 127.0.0.1\n        /32 host LOCAL\n     |-- 10.0.2.100\n        /32 host LOCAL\n     |-- 10.0.2.255\n        /32 link BROADCAST\n";
+
+        assert_eq!(local_address(trie), Some([10, 0, 2, 100].into()));
+        assert_eq!(local_address(""), None);
+    }
 }

@@ -192,6 +192,7 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
         namespaces,
         networks: networks.attachments,
         ports: networks.ports,
+        carrier: networks.carrier,
         cgroups,
         files,
         volumes: empty,

@@ -11,7 +11,7 @@ use net::runtime::conf;
 use net::runtime::exec::Search;
 use net::runtime::ports::Mapping;
 use net::runtime::select::Attachment;
-use net::runtime::{detach, relay::Relay};
+use net::runtime::{detach, relay::Relay, user_mode::Carrier};
 use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sandbox::plan::{File, Network, Plan};
@@ -40,6 +40,7 @@ pub struct Networking {
     /// Once it is there.
     namespace: Option<Namespace>,
     relay: Option<Child>,
+    carrier: Option<Carrier>,
 }
 
 /// What the pod is to be attached to.
@@ -84,8 +85,14 @@ pub fn own_root() -> Result<PathBuf> {
 /// first, since its network namespace belongs to that: see [`Networking::attach_born`].
 pub fn set_up(directory: &Path, plan: &mut Plan, options: &RunOptions) -> Result<Networking> {
     let runtime = runtime(&plan.uuid, &options.local_config, Path::new("stage1/rootfs"));
-    let mut networking =
-        Networking { directory: directory.to_owned(), runtime, wanted: None, namespace: None, relay: None };
+    let mut networking = Networking {
+        directory: directory.to_owned(),
+        runtime,
+        wanted: None,
+        namespace: None,
+        relay: None,
+        carrier: None,
+    };
     if plan.namespaces.network != Network::Contained {
         return Ok(networking);
     }
@@ -217,6 +224,16 @@ impl Networking {
         Ok(Some(handed))
     }
 
+    /// Connects the pod of an ordinary user, which was born with its network namespace, if it is to have more than a loopback.
+    pub fn carry(&mut self, pid: i32, plan: &Plan) -> Result<()> {
+        if let Some(program) = &plan.carrier {
+            let ports: Vec<Mapping> = plan.ports.iter().map(mapping).collect();
+            let carrier = Carrier::start(program, pid, &self.directory, &ports, self.runtime.patience);
+            self.carrier = Some(carrier.map_err(failed)?);
+        }
+        Ok(())
+    }
+
     fn attach(&mut self, born: Option<i32>) -> Result<Additions> {
         let Some(wanted) = &self.wanted else { return Ok(Additions::default()) };
         let request = Request {
@@ -255,6 +272,9 @@ impl Networking {
 
     /// Gives everything back. What cannot be is said, and left for `gc`.
     pub fn end(mut self) {
+        if let Some(carrier) = self.carrier.take() {
+            carrier.stop();
+        }
         if let Some(relay) = self.relay.take() {
             let _ = sys::kill(relay.pid, libc::SIGKILL);
             let _ = sys::wait_for(relay.pid);

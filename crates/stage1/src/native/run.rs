@@ -145,6 +145,7 @@ fn perform(directory: &Path, plan: &mut Plan, network: &mut Networking, inherite
             let additions = network.attach_born(child.pid, plan)?;
             tell(word::MAPPED, additions.as_ref().map(AsFd::as_fd))
         })
+        .and_then(|()| network.carry(child.pid, plan))
         .and_then(|()| pod::write_file(directory, state::PID, format!("{}\n", child.pid).as_bytes(), 0o644))
         .and_then(|()| tell(word::GO, None));
     if let Err(failure) = begun {

@@ -6,18 +6,25 @@ use crate::abi::pod::Pod;
 use net::runtime::conf::Directories;
 use net::runtime::ports::{self, AppPort, Exposed};
 use net::runtime::select::{Choice, Selection};
+use net::runtime::user_mode;
 use sandbox::plan::{Network, NetworkAttachment, Port};
 use sandbox::{Failure, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where distributions lay networks down.
 const SYSTEM: &str = "/usr/lib/rkt/net.d";
+
+/// Why an ordinary user has no default network.
+const MISSING: &str =
+    "the default network of an ordinary user needs pasta or slirp4netns, and a /dev/net/tun that the user may open";
 
 /// What was decided.
 pub struct Networks {
     pub network: Network,
     pub attachments: Vec<NetworkAttachment>,
     pub ports: Vec<Port>,
+    /// For an ordinary user: the program that carries what leaves the pod.
+    pub carrier: Option<PathBuf>,
     /// Lines for stderr.
     pub notes: Vec<String>,
 }
@@ -26,26 +33,28 @@ pub struct Networks {
 pub fn decide(pod: &Pod, options: &RunOptions, handed: &[Handed], ordinary: bool) -> Result<Networks> {
     let failed = |failure: Failure| failure.of("failed to setup network");
     let mut notes = Vec::new();
+    let mut carrier = None;
     let attachments = match Choice::parse(&options.networks) {
         Choice::Host => {
-            return Ok(Networks { network: Network::Host, attachments: Vec::new(), ports: Vec::new(), notes });
+            let (attachments, ports) = (Vec::new(), Vec::new());
+            return Ok(Networks { network: Network::Host, attachments, ports, carrier: None, notes });
         }
         Choice::Loopback => {
             notes.push("networking namespace with loopback only".to_owned());
             Vec::new()
         }
-        // What is chosen for who chooses nothing.
         Choice::Networks(_) if ordinary && options.networks == ["default"] => {
-            notes.push(
-                "the default network needs root: the pod has a loopback only (--net=host gives it the host's)"
-                    .to_owned(),
-            );
+            carrier = user_mode::find();
+            if carrier.is_none() && pod.ports.is_empty() {
+                // What is chosen for who chooses nothing.
+                notes.push(format!("{MISSING}: the pod has a loopback only (--net=host gives it the host's)"));
+            }
             Vec::new()
         }
         Choice::Networks(_) if ordinary => {
             let names = options.networks.join(",");
             return Err(failed(Failure::new(format!(
-                "--net={names} needs root; an ordinary user has --net=host and --net=none"
+                "--net={names} needs root; an ordinary user has --net=default, --net=host and --net=none"
             ))));
         }
         Choice::Networks(wanted) => {
@@ -67,8 +76,9 @@ pub fn decide(pod: &Pod, options: &RunOptions, handed: &[Handed], ordinary: bool
         }
     };
     let ports = host_ports(pod, handed).map_err(failed)?;
-    if attachments.is_empty() && !ports.is_empty() {
-        return Err(failed(Failure::new("no networks found")));
+    if attachments.is_empty() && carrier.is_none() && !ports.is_empty() {
+        let ordinary = ordinary && options.networks == ["default"];
+        return Err(failed(Failure::new(if ordinary { MISSING } else { "no networks found" })));
     }
     let attachments = attachments.into_iter().map(|attachment| NetworkAttachment {
         name: attachment.network.name,
@@ -78,7 +88,7 @@ pub fn decide(pod: &Pod, options: &RunOptions, handed: &[Handed], ordinary: bool
         text: String::from_utf8_lossy(&attachment.network.text).into_owned(),
     });
     let network = if ordinary { Network::Loopback } else { Network::Contained };
-    Ok(Networks { network, attachments: attachments.collect(), ports, notes })
+    Ok(Networks { network, attachments: attachments.collect(), ports, carrier, notes })
 }
 
 /// Ports whose app is activated by their socket are listened on by number of the host; a socket that was handed over is the app's already.
