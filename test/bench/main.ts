@@ -71,6 +71,11 @@ async function measure(): Promise<void> {
     show(compare('a pod of true, by flavor', run, fly, pairs))
   }
   if (wanted('network')) {
+    const on = (network: string) => ({
+      command: [rkt, ...globals, 'run', `--net=${network}`, 'example.com/busybox', '--exec=/bin/true'],
+      name: `--net=${network}`,
+    })
+    show(compare('a pod of true, by network', on('default'), on('none'), pairs))
     throughputs.push(...throughput(join(checkout, 'dist/stage1'), directory, pairs))
     for (const {byHandGbits, gbits, network, ratio, ratioByCpu} of throughputs) {
       const rates = `${gbits.toFixed(1)} Gbit/s, by hand ${byHandGbits.toFixed(1)}`

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import {existsSync, readdirSync} from 'node:fs'
 import {test} from 'node:test'
 import {setTimeout as sleep} from 'node:timers/promises'
-import {aHost, busybox, eventually, type Host, Namespace} from '../harness/index.ts'
+import {aHost, answers, busybox, eventually, type Host, Lan, Namespace, webServer} from '../harness/index.ts'
 
 const rounds = process.env.RKT_TEST_LONG ? 100 : 25
 
@@ -94,4 +94,43 @@ test('after a reboot gc says nothing, and the addresses are free', async () => {
   assert.match(result.stderr, /networking: teardown - executing net-plugin ptp\n$/)
   assert.deepEqual(traces(namespace).addresses, [])
   await host.ok(['run', '--net=default:IP=172.16.28.99', image, '--exec=/bin/true'])
+})
+
+for (const iptables of ['iptables-nft', 'iptables-legacy']) {
+  test(`where ${iptables} drops what is forwarded, as Docker has it, pods get through, and the rules are as before afterwards`, async () => {
+    using lan = new Lan()
+    await using host = await hostIn(lan.host)
+    await using client = await hostIn(lan.client)
+    await client.pod(['--net=host', await webServer()])
+    await eventually(() => answers(lan.client, '127.0.0.1:80'), 'the server outside to answer')
+    lan.host.run(`${iptables} -P FORWARD DROP; ${iptables} -A FORWARD -i docker0 -j ACCEPT`)
+    const rules = () => lan.host.run(`${iptables}-save`).replace(/^#.*$|\[\d+:\d+\]/gm, '')
+    const before = rules()
+
+    const pod = await host.pod(['--port=http:8080', await webServer()])
+    await eventually(() => answers(lan.client, '192.0.2.2:8080'), 'the pod to answer')
+    assert.equal(await pod.enter('/usr/bin/curl', '-sSf', '--max-time', '5', 'http://198.51.100.2/cgi-bin/who'), '192.0.2.2\n')
+    assert.notEqual(rules(), before)
+
+    await pod.stop()
+    assert.equal(rules(), before)
+  })
+}
+
+test('a pod with a network of its own reaches the metadata service at the address of its gateway', async () => {
+  using lan = new Lan()
+  await using host = await hostIn(lan.host)
+  const service = host.start(['metadata-service'])
+  await eventually(
+    () => /running/.test(service.stderr),
+    () => `the service to run: ${service.stderr}`,
+  )
+
+  const pod = await host.pod(['--mds-register', await webServer()])
+
+  const url = (await pod.enter('/bin/sh', '-c', 'echo $AC_METADATA_URL')).trim()
+  assert.match(url, /^http:\/\/172\.16\.28\.1:18112\/[\da-f]{32}$/)
+  const asked = ['/usr/bin/curl', '-sSf', '--max-time', '5', '-H', 'Metadata-Flavor: AppContainer', `${url}/acMetadata/v1/pod/uuid`]
+  assert.equal(await pod.enter(...asked), pod.uuid)
+  await pod.stop()
 })
