@@ -1,4 +1,5 @@
 import {join} from 'node:path'
+import {isSystemRoot} from '../privileges.ts'
 import {namesIn, readText, removeFile, replaceFile} from './files.ts'
 import {type ImageKey, isImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
@@ -41,7 +42,7 @@ export function removeRemotesOf(layout: Layout, key: ImageKey, which: (url: stri
     if (remote.key !== key || !which(remote.url)) continue
     removeFile(layout.remoteOf(remote.url))
     // root's own record of it, in a directory that others do not see
-    if (process.geteuid?.() === 0) removeFile(join(layout.verified, layout.remoteName(remote.url)))
+    if (isSystemRoot()) removeFile(join(layout.verified, layout.remoteName(remote.url)))
   }
 }
 

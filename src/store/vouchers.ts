@@ -13,6 +13,7 @@ import {
 } from 'node:fs'
 import {join} from 'node:path'
 import {FileLock, native, systemError, unwrap} from '../native/index.ts'
+import {isSystemRoot} from '../privileges.ts'
 import {ensureDirectory, removeFile, replaceFile} from './files.ts'
 import type {ImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
@@ -25,11 +26,9 @@ import {isAbsent} from './sidecar.ts'
  * name or by URL is answered by these records alone, which lie in a directory that only root can write.
  */
 
-const isRoot = () => process.geteuid?.() === 0
-
 /** Whether images need root's word here: root asks, and others can write the store. */
 export function needsVouchers({cas}: Layout): boolean {
-  const stats = isRoot() ? statSync(cas, {throwIfNoEntry: false}) : undefined
+  const stats = isSystemRoot() ? statSync(cas, {throwIfNoEntry: false}) : undefined
   if (stats === undefined) return false
   const groupWrites = (stats.mode & 0o020) !== 0 && stats.gid !== 0
   return stats.uid !== 0 || groupWrites || (stats.mode & 0o002) !== 0
@@ -46,12 +45,12 @@ export function readVoucher(layout: Layout, key: ImageKey): readonly StoredName[
 
 /** Gives root's word, beside what it said before; of others nothing is recorded. The caller holds the lock of the image. */
 export async function vouch(layout: Layout, key: ImageKey, name: StoredName): Promise<void> {
-  if (isRoot()) await writeVoucher(layout, key, withName(readVoucher(layout, key), name))
+  if (isSystemRoot()) await writeVoucher(layout, key, withName(readVoucher(layout, key), name))
 }
 
 /** Takes back what root said of an image, but for the names that are `kept`. */
 export async function unvouch(layout: Layout, key: ImageKey, kept: (name: StoredName) => boolean): Promise<void> {
-  if (!isRoot()) return
+  if (!isSystemRoot()) return
   const names = readVoucher(layout, key)
   const left = names.filter(kept)
   if (left.length < names.length) await writeVoucher(layout, key, left)
@@ -69,12 +68,12 @@ export function readVouchedRemote(layout: Layout, url: string): Remote | null {
 }
 
 export async function vouchForRemote(layout: Layout, remote: Remote): Promise<void> {
-  if (isRoot()) await writeOwn(layout, layout.remoteName(remote.url), encodeRemote(remote))
+  if (isSystemRoot()) await writeOwn(layout, layout.remoteName(remote.url), encodeRemote(remote))
 }
 
 /** Takes back what root said of images that are not `kept`. */
 export function sweepVouchers(layout: Layout, kept: (key: string) => boolean): void {
-  if (!isRoot() || !isRootsAlone(lstatSync(layout.verified, {throwIfNoEntry: false}))) return
+  if (!isSystemRoot() || !isRootsAlone(lstatSync(layout.verified, {throwIfNoEntry: false}))) return
   for (const name of readdirSync(layout.verified)) {
     const path = join(layout.verified, name)
     const key = name.endsWith('.json') ? (decodeRemote(readFileSync(path, 'utf8'))?.key ?? '') : name

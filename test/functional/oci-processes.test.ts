@@ -1,5 +1,6 @@
 /** Fetches from a registry by several processes and users, and by ones that are killed. */
 import assert from 'node:assert/strict'
+import {execFileSync} from 'node:child_process'
 import {randomBytes} from 'node:crypto'
 import {chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync} from 'node:fs'
 import {join} from 'node:path'
@@ -97,7 +98,7 @@ test('ten processes that fetch one image at once all succeed, and the store has 
   assert.equal(leftovers(host).filter((path) => path.startsWith('tmp/')).length, 0)
 })
 
-test('a member of group rkt fetches, lists, exports and removes; root runs, and neither gets in the other’s way', {skip}, async () => {
+test('a member of group rkt fetches, lists, exports and removes; root runs, and neither gets in the other’s way', {skip}, async (t) => {
   await using host = await aHost()
   await using registry = await startRegistry({directory: host.path('registry')})
   registry.push(await anImage(host), 'ns/app:1.0')
@@ -106,6 +107,10 @@ test('a member of group rkt fetches, lists, exports and removes; root runs, and 
   mkdirSync(host.dataDir)
   chownSync(host.dataDir, 0, group)
   chmodSync(host.dataDir, 0o2770)
+  // who is no member of group rkt has data of their own
+  const groups = host.write('group', `${readFileSync('/etc/group', 'utf8')}rkt:x:${group}:\n`)
+  execFileSync('mount', ['--bind', groups, '/etc/group'])
+  t.after(() => execFileSync('umount', ['/etc/group']))
   const image = `docker://${registry.host}/ns/app:1.0`
   const member = async (...args: string[]) => {
     host.within = ['setpriv', '--reuid=65534', `--regid=${group}`, '--clear-groups']
