@@ -139,6 +139,6 @@ const seconds = (instant: Instant): number => Number(instant / 1_000_000_000n)
 export const rawNumber = (instant: Instant) =>
   (JSON as unknown as {rawJSON(text: string): {readonly rawJSON: string}}).rawJSON(String(instant))
 
-/** `NAME:ip4=ADDRESS`, as tables and `status` show networks. */
+/** `NAME:ip4=ADDRESS`, as tables and `status` show networks; `ip6` where a network has none of IPv4. */
 export const formatNetworks = (networks: readonly NetworkInfo[]): string =>
-  networks.map(({ip, netName}) => `${netName}:ip4=${ip}`).join(', ')
+  networks.map(({ip, netName}) => `${netName}:${ip.includes(':') ? 'ip6' : 'ip4'}=${ip}`).join(', ')
