@@ -6,7 +6,8 @@ import {test} from 'node:test'
 const checkout = resolve(import.meta.dirname, '..')
 
 /** Names of environment variables, which look like codes. */
-const variables = /^RKT_(APP|EXPERIMENT_\w+|HYPERVISOR_\w+|LAUNCH|LOCK_FD|POD|SELINUX_\w+|STAGE1_ENTER\w+|TEST_\w+)$/
+const variables =
+  /^RKT_(APP|CNI_TIMEOUT|EXPERIMENT_\w+|HYPERVISOR_\w+|LAUNCH|LOCK_FD|POD|SELINUX_\w+|STAGE1_ENTER\w+|STAGE1_FLAVOR|TEST_\w+)$/
 
 /** The codes that the sources make, their tests left out. */
 function codesOfSources(): Set<string> {
