@@ -286,3 +286,36 @@ test('the trees of a pod are mounted where only the pod sees them', async () => 
     [],
   )
 })
+
+test('attach of another flavor gets the documented arguments, environment and streams; a flavor without it says so', async () => {
+  await using host = await aHost()
+  const flavor = await foreignFlavor({entrypoints: ['run', 'enter', 'stop', 'gc', 'attach']})
+  const pod = await ready(await host.pod([`--stage1-path=${flavor}`, await busybox()], {ready: false}))
+
+  assert.equal(await host.ok(['attach', '--mode=list', pod.uuid]), 'stdout\n')
+  assert.deepEqual(recorded(pod, 'attach.arguments').slice(1), ['--action=list', '--app=busybox', '--debug=false'])
+  assert.equal(await host.ok(['attach', '--mode=stdin,stdout', pod.uuid], {input: 'loud'}), 'LOUD')
+  assert.deepEqual(recorded(pod, 'attach.arguments').slice(1), [
+    '--action=custom-attach',
+    '--tty-in=false',
+    '--tty-out=false',
+    '--stdin=true',
+    '--stdout=true',
+    '--stderr=false',
+    '--app=busybox',
+    '--debug=false',
+  ])
+  const environment = recorded(pod, 'attach.environment').sort()
+  assert.deepEqual(
+    environment.map((line) => line.slice(0, line.indexOf('='))).filter((name) => !['PWD', 'SHLVL', '_', 'OLDPWD'].includes(name)),
+    ['PATH', 'RKT_STAGE1_ENTERCMD', 'RKT_STAGE1_ENTERPID'],
+  )
+  assert.match(environment.join('\n'), /^RKT_STAGE1_ENTERCMD=.*cas\/tree\/.*\/rootfs\/abi-enter$/m)
+  assert.deepEqual(recorded(pod, 'attach.directory'), [pod.dir])
+  await pod.stop()
+
+  const without = await ready(await host.pod([`--stage1-path=${await foreignFlavor()}`, await busybox()], {ready: false}))
+  assert.match(await host.refused(['attach', without.uuid]), /attach: attach failed: .*coreos\.com\/rkt\/stage1\/attach/)
+  assert.equal((await host.rkt(['app', 'sandbox', `--stage1-path=${flavor}`])).status, 1)
+  await without.stop()
+})

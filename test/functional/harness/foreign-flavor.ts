@@ -11,7 +11,7 @@ export interface ForeignOptions {
   /** The annotation's text; null leaves it out. */
   readonly interfaceVersion?: string | null
   /** Entrypoints that this variation offers. */
-  readonly entrypoints?: readonly ('enter' | 'gc' | 'run' | 'stop')[]
+  readonly entrypoints?: readonly ('attach' | 'enter' | 'gc' | 'run' | 'stop')[]
 }
 
 export async function foreignFlavor({
@@ -25,7 +25,7 @@ export async function foreignFlavor({
   ]
   return await buildImage(manifest({annotations, app: null, name: 'example.com/stage1-foreign'}), (rootfs) => {
     const source = join(checkout, 'test/fixtures/foreign-flavor')
-    for (const script of ['run', 'stop', 'gc']) {
+    for (const script of ['attach', 'run', 'stop', 'gc']) {
       copyFileSync(join(source, `${script}.sh`), join(rootfs, `abi-${script}`))
       execFileSync('chmod', ['755', join(rootfs, `abi-${script}`)])
     }
