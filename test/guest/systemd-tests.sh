@@ -9,7 +9,7 @@ rkt=("$1/bin/rkt" "--dir=$data" --insecure-options=image)
 claim() {
     local what=$1 tries
     shift
-    for tries in $(seq 60); do
+    for tries in $(seq 15); do
         if "$@" > /run/claim 2>&1; then
             echo "ok $what"
             return
@@ -18,6 +18,7 @@ claim() {
     done
     echo "FAILED $what: $*"
     tail -20 /run/claim
+    journalctl --quiet --no-pager --output=cat --lines=15
     failed=1
 }
 is() { [ "$($1)" = "$2" ]; }

@@ -27,6 +27,9 @@ pub struct Hierarchy {
     pub own: PathBuf,
     /// The path of our own cgroup, as /proc/self/cgroup says it.
     pub path: String,
+    /// Whether it is the unified one and others than this process are in our own cgroup, which then cannot pass controllers down: but
+    /// the cgroup above it can, and does.
+    pub shared: bool,
 }
 
 impl Hierarchy {
@@ -37,9 +40,9 @@ impl Hierarchy {
     }
 }
 
-/// The hierarchies that a pod uses, out of the texts of /proc/self/cgroup and /proc/self/mountinfo. `controllers_of` reads a file
-/// `cgroup.controllers`.
-pub fn discover(cgroup: &str, mountinfo: &str, controllers_of: impl Fn(&Path) -> String) -> Vec<Hierarchy> {
+/// The hierarchies that a pod uses, out of the texts of /proc/self/cgroup and /proc/self/mountinfo. `read` reads a file of
+/// a cgroup.
+pub fn discover(cgroup: &str, mountinfo: &str, read: impl Fn(&Path) -> String) -> Vec<Hierarchy> {
     let mounts: Vec<CgroupMount> = mountinfo.lines().filter_map(CgroupMount::parse).collect();
     let mut found = Vec::new();
     for line in cgroup.lines() {
@@ -60,12 +63,16 @@ pub fn discover(cgroup: &str, mountinfo: &str, controllers_of: impl Fn(&Path) ->
         });
         let Some(own) = place else { continue };
         let controllers = if unified {
-            let available = controllers_of(&own.join("cgroup.controllers"));
+            let available = read(&own.join("cgroup.controllers"));
             available.split_whitespace().filter(|name| WANTED_UNIFIED.contains(name)).map(str::to_owned).collect()
         } else {
             controllers
         };
-        found.push(Hierarchy { controllers, unified, own, path: path.to_owned() });
+        let others =
+            |text: String| text.lines().filter_map(|line| line.parse().ok()).any(|pid: u32| pid != std::process::id());
+        let above = |own: &Path| own.parent().map(|above| read(&above.join("cgroup.controllers"))).unwrap_or_default();
+        let shared = unified && path != "/" && !above(&own).is_empty() && others(read(&own.join("cgroup.procs")));
+        found.push(Hierarchy { controllers, unified, own, path: path.to_owned(), shared });
     }
     found
 }
@@ -318,6 +325,23 @@ mod tests {
                 ("io".to_owned(), "/sys/fs/cgroup/unified/"),
             ]
         );
+    }
+
+    #[test]
+    fn a_cgroup_of_version_2_is_shared_when_others_are_in_it_and_the_one_above_is_seen() {
+        let shared = |procs: String, above: &'static str| {
+            let read = move |path: &Path| match path.to_str() {
+                Some("/sys/fs/cgroup/unified/a/b/cgroup.procs") => procs.clone(),
+                Some("/sys/fs/cgroup/unified/a/cgroup.controllers") => above.to_owned(),
+                _ => String::new(),
+            };
+            discover("0::/a/b\n", MOUNTINFO, read)[0].shared
+        };
+        let own = std::process::id();
+
+        assert!(shared(format!("{own}\n{}\n", own + 1), "memory\n"));
+        assert!(!shared(format!("{own}\n"), "memory\n"));
+        assert!(!shared(format!("{own}\n{}\n", own + 1), ""));
     }
 
     #[test]

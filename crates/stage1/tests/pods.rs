@@ -4,7 +4,7 @@
 mod support;
 
 use std::time::Duration;
-use support::{App, Pod, host_processes};
+use support::{App, Pod, host_processes, until};
 
 macro_rules! skip_unless_possible {
     () => {
@@ -321,9 +321,11 @@ fn limits_are_set_in_the_cgroup_of_the_app() {
 #[test]
 fn stop_ends_a_pod_orderly_and_returns_when_it_is_gone() {
     skip_unless_possible!();
-    let pod =
-        Pod::new(&[App::sh("app", "trap 'echo bye; exit 0' TERM; sleep 7601 & wait"), App::sh("other", "sleep 7601")]);
+    let script = "trap 'echo bye; exit 0' TERM; : > /trapped; sleep 7601 & wait";
+    let pod = Pod::new(&[App::sh("app", script), App::sh("other", "sleep 7601")]);
     let running = pod.start(&["--net=host"]);
+    // Ready is the shell, not its trap.
+    until("the trap", Duration::from_secs(10), || pod.exists("stage1/rootfs/opt/stage2/app/rootfs/trapped"));
 
     let stopped = pod.entrypoint("stop", &[&pod.uuid]);
     assert_eq!(host_processes(&["sleep", "7601"]), 0);

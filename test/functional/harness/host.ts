@@ -102,7 +102,8 @@ export class Host implements AsyncDisposable {
   async #uuidOf(file: string, process: Running): Promise<string> {
     return await eventually(() => {
       if (process.ended && !existsSync(file)) throw new Error(`rkt run ended before there was a pod: ${process.stdout}${process.stderr}`)
-      return existsSync(file) && readFileSync(file, 'utf8').trim()
+      // Written in two steps: empty at first.
+      return existsSync(file) && (readFileSync(file, 'utf8').trim() || undefined)
     }, 'the UUID of the pod')
   }
 

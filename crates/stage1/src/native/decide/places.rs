@@ -8,17 +8,21 @@ pub fn cgroups(pod: &Pod, uuid: &str, hierarchies: &[Hierarchy]) -> Cgroups {
     let scope = cgroup::scope_name(uuid);
     let mut cgroups = Cgroups::default();
     for hierarchy in hierarchies {
-        let directory = hierarchy.own.join(&scope);
+        let beside = is_beside(hierarchy);
+        let parent = hierarchy.own.parent().filter(|_| beside).unwrap_or(&hierarchy.own);
+        let directory = parent.join(&scope);
         let slice = directory.join("system.slice");
         if hierarchy.unified {
             let controllers: Vec<String> = hierarchy.controllers.iter().map(|name| format!("+{name}")).collect();
             if !controllers.is_empty() {
                 let text = controllers.join(" ");
-                for level in [&hierarchy.own, &directory, &slice] {
+                let levels = [&hierarchy.own, &directory, &slice];
+                // The cgroup above ours passes them down already.
+                for level in levels.into_iter().skip(beside.into()) {
                     cgroups.delegate.push((level.join("cgroup.subtree_control"), text.clone()));
                 }
                 // Only the root may have both processes and controllers below it.
-                cgroups.vacate = (hierarchy.path != "/").then(|| directory.join("supervisor"));
+                cgroups.vacate = (hierarchy.path != "/" && !beside).then(|| directory.join("supervisor"));
             }
         }
         cgroups.hierarchies.push(CgroupPlace {
@@ -37,6 +41,16 @@ pub fn cgroups(pod: &Pod, uuid: &str, hierarchies: &[Hierarchy]) -> Cgroups {
     let has = |name: &'static str| move |one: &&Hierarchy| one.controllers.iter().any(|known| known == name);
     let leading = hierarchies.iter().find(has("name=systemd")).or_else(|| hierarchies.iter().find(has("cpu")));
     let leading = leading.or_else(|| hierarchies.iter().find(|one| one.unified));
-    cgroups.subcgroup = leading.map(|hierarchy| format!("{}/{scope}", hierarchy.path.trim_end_matches('/')));
+    cgroups.subcgroup = leading.map(|hierarchy| {
+        let own = hierarchy.path.trim_end_matches('/');
+        let parent = if is_beside(hierarchy) { own.rsplit_once('/').map_or("", |(above, _)| above) } else { own };
+        format!("{parent}/{scope}")
+    });
     cgroups
+}
+
+/// Whether the pod's cgroup is made beside our own instead of below it: version 2 lets no cgroup with processes in it pass controllers
+/// down, and those of others, a shell for example, are not ours to move.
+fn is_beside(hierarchy: &Hierarchy) -> bool {
+    hierarchy.unified && hierarchy.shared && !hierarchy.controllers.is_empty()
 }

@@ -22,10 +22,15 @@ const VERSION_2: (&str, &str) = ("0::/user.slice/session.scope\n", "1 0 0:1 / /c
 fn facts(kind: &str) -> Facts {
     let (cgroup, mountinfo, controllers) = match kind {
         "v1" => (VERSION_1.0, VERSION_1.1, ""),
-        "v2" => (VERSION_2.0, VERSION_2.1, "cpuset cpu io memory hugetlb pids"),
+        "v2" | "v2-shared" => (VERSION_2.0, VERSION_2.1, "cpuset cpu io memory hugetlb pids"),
         _ => ("", "", ""),
     };
-    let hierarchies = cgroup::discover(cgroup, mountinfo, |_| controllers.to_owned());
+    // Another process: the kernel gives 2 to one of its own.
+    let read = |path: &Path| match path.file_name().and_then(|name| name.to_str()) {
+        Some("cgroup.procs") => if kind == "v2-shared" { "2" } else { "" }.to_owned(),
+        _ => controllers.to_owned(),
+    };
+    let hierarchies = cgroup::discover(cgroup, mountinfo, read);
     Facts {
         hierarchies,
         undelegated: false,
