@@ -121,7 +121,7 @@ fn an_app_sees_what_the_contract_promises() {
         [ -d /dev/shm ] && [ -d /dev/pts ] && [ -d /dev/mqueue ] && echo dirs
         echo to-stdout > /dev/stdout
         [ -t 0 ] || echo no-terminal
-        cat /proc/self/cgroup | grep -c /system.slice/app.service
+        echo cgroup-names=$(grep -cE 'scope|slice|/[.][.]' /proc/self/cgroup)
         stat -c fw=%A /sys/firmware
         ls -d /sys/class > /dev/null && echo class
         mknod /n1 c 1 3 && echo mknod-null
@@ -159,6 +159,7 @@ fn an_app_sees_what_the_contract_promises() {
         "dirs",
         "to-stdout",
         "no-terminal",
+        "cgroup-names=0",
         "fw=d---------",
         "class",
         "mknod-null",
@@ -388,7 +389,7 @@ fn enter_is_the_apps_surroundings_and_passes_status_and_signal_on() {
         &[
             "/bin/sh",
             "-c",
-            "echo $GIVEN $AC_APP_NAME; id -u; hostname; ls -d /mark; grep CapEff /proc/self/status | tr '\\t' ' '; grep -c app.service /proc/self/cgroup > /dev/null && echo in-cgroup; ls /proc/self/fd | tr '\\n' ' '",
+            "echo $GIVEN $AC_APP_NAME; id -u; hostname; ls -d /mark; grep CapEff /proc/self/status | tr '\\t' ' '; [ \"$(cat /proc/self/cgroup)\" = \"$(cat /proc/2/cgroup)\" ] && echo in-cgroup; ls /proc/self/fd | tr '\\n' ' '",
         ],
     );
     let host = format!("rkt-{}", pod.uuid);

@@ -95,6 +95,7 @@ fn start(launch: Launch<'_>) -> Result<Outcome> {
     mounts::enter_root(&root)?;
     // After the devices were made: the cgroup forbids to make others.
     cgroups.join()?;
+    new_cgroup_namespace()?;
     if app.read_only_root {
         sys::mount_setattr(root.as_fd(), libc::MOUNT_ATTR_RDONLY, 0, 0, false).context(|| "make the root read-only")?;
     }
@@ -180,6 +181,12 @@ pub fn persona<'a>(
         inherited,
         descriptors: 0,
     }
+}
+
+/// Makes the cgroup of this process the root of what it sees of cgroups. Each process of an app does so itself, in its place: where the
+/// hierarchy is mounted with `nsdelegate`, as systemd does, the kernel lets nobody move or fork out of such a root.
+pub fn new_cgroup_namespace() -> Result<()> {
+    sys::unshare(libc::CLONE_NEWCGROUP).context(|| "unshare the cgroup namespace")
 }
 
 /// A session of its own with these standard streams.

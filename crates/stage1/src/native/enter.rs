@@ -5,7 +5,7 @@
 
 mod watch;
 
-use super::app::{Streams, new_session, why_not};
+use super::app::{Streams, new_cgroup_namespace, new_session, why_not};
 use super::control::{RECORD, word as control};
 use super::init::{open_terminal, word};
 use super::mutable;
@@ -241,7 +241,6 @@ impl Target {
             (ThreadNameSpaceType::INTER_PROCESS_COMMUNICATION, "ipc"),
             (ThreadNameSpaceType::HOST_NAME_AND_NIS_DOMAIN_NAME, "uts"),
             (ThreadNameSpaceType::NETWORK, "net"),
-            (ThreadNameSpaceType::CONTROL_GROUP, "cgroup"),
             (ThreadNameSpaceType::PROCESS_ID, "pid"),
         ];
         for (space, name) in spaces {
@@ -282,6 +281,7 @@ impl Target {
         environment.push(("TERM".to_owned(), std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned())));
         let path = environment::value(&environment, "PATH")
             .unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        new_cgroup_namespace()?;
         let name = self.command.first().cloned().unwrap_or_default();
         let command = Command::new(&Exec { file: name.clone(), argv: self.command.clone() }, &environment)?;
         let streams = match follower {

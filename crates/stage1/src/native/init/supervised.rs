@@ -1,6 +1,6 @@
 //! One app as pid 1 knows it, from the fork of its main process to the end of its last handler.
 
-use super::super::app::{Launch, Report, become_app, become_handler, new_session};
+use super::super::app::{Launch, Report, become_app, become_handler, new_cgroup_namespace, new_session};
 use super::super::console::Console;
 use super::super::control;
 use super::super::journal::Record;
@@ -152,11 +152,12 @@ impl Supervised {
 
     /// Whether a process is one of the app's, by the cgroup that it cannot leave.
     fn owns(&self, pid: i32) -> bool {
-        let own = format!("/system.slice/{}.service", self.app.name);
+        let own = format!("{}.service", self.app.name);
         let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| line.splitn(3, ':').nth(2))
-            .any(|path| path.strip_prefix(own.as_str()).is_some_and(|below| below.is_empty() || below.starts_with('/')))
+        // Below the last scope, which is the pod's: rkt itself may run in the unit of a service of the same name.
+        text.lines().filter_map(|line| line.rsplit_once(".scope/system.slice/")).any(|(_, path)| {
+            path.strip_prefix(own.as_str()).is_some_and(|below| below.is_empty() || below.starts_with('/'))
+        })
     }
 
     /// Hears what the app tells of its state; answers what it says for people. Nobody else can speak for it: a message counts when
@@ -338,6 +339,7 @@ impl Supervised {
             Fork::Child => {
                 let joined = new_session(&opened.streams()).and_then(|()| {
                     self.cgroups.join()?;
+                    new_cgroup_namespace()?;
                     rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))
                         .context(|| "enter the app's mount namespace")
                 });

@@ -13,7 +13,6 @@ use sandbox::{Context, Result, mounts, sys};
 /// Enters the pod's cgroups and root, mounts what it needs there, and answers the root and the apps, which are taken out of the plan.
 pub fn make(plan: &mut Plan, outside: Outside, cgroups: &Entry) -> Result<(Root, Vec<Supervised>)> {
     cgroups.join()?;
-    sys::unshare(libc::CLONE_NEWCGROUP).context(|| "unshare the cgroup namespace")?;
     mounts::follow_host()?;
     rustix::system::sethostname(plan.hostname.as_bytes()).context(|| "set the hostname")?;
     if plan.namespaces.network == Network::Loopback {
