@@ -5,7 +5,7 @@ mod record;
 
 use super::control::{SOCKET, Start, word};
 use super::decide::{Facts, decide};
-use super::outside::{AppOutside, keep_place};
+use super::outside::AppOutside;
 use super::run::make_app_cgroups;
 use super::supervisor::Supervisor;
 use crate::abi::options::Words;
@@ -148,8 +148,7 @@ fn start_app(app: &str) -> Result<i32> {
         }
         plan.cgroups.hierarchies.clear();
     }
-    let place = keep_place(0)?;
-    let outside = AppOutside::take(&plan, &pod.directory, 0, None, place)?;
+    let outside = AppOutside::take(&plan, &pod.directory, 0, None, None)?;
     let Some(planned) = plan.apps.pop() else { return Err(Failure::new("there is no plan for the app")) };
     let path = format!("rkt/env/{app}");
     let environment = plan.files.into_iter().find(|file| file.path == path).map(|file| file.content);

@@ -23,8 +23,8 @@ pub struct AppOutside {
     pub log: Log,
     /// One for each mount of the app: the host's trees.
     pub taken: Vec<Option<OwnedFd>>,
-    /// Keeps the number of the descriptor by which `enter` will find the app, before others take it.
-    pub place: OwnedFd,
+    /// Keeps the number of the descriptor by which `enter` will find the app, before others take it; none for one that is asked for.
+    pub place: Option<OwnedFd>,
 }
 
 impl Outside {
@@ -37,7 +37,7 @@ impl Outside {
         let users = plan.namespaces.users.filter(|_| id_mapped).map(|ids| ids.namespace()).transpose()?;
         let mut apps = Vec::with_capacity(plan.apps.len());
         for (index, place) in places.into_iter().enumerate() {
-            apps.push(AppOutside::take(plan, directory, index, users.as_ref(), place)?);
+            apps.push(AppOutside::take(plan, directory, index, users.as_ref(), Some(place))?);
         }
         Ok(Self { stage1, apps })
     }
@@ -45,7 +45,13 @@ impl Outside {
 
 impl AppOutside {
     /// Takes what belongs to the app of that index. `users` is the pod's user namespace, where mounts are id-mapped.
-    pub fn take(plan: &Plan, directory: &Path, index: usize, users: Option<&OwnedFd>, place: OwnedFd) -> Result<Self> {
+    pub fn take(
+        plan: &Plan,
+        directory: &Path,
+        index: usize,
+        users: Option<&OwnedFd>,
+        place: Option<OwnedFd>,
+    ) -> Result<Self> {
         let places = plan.cgroups.hierarchies.iter();
         let app = &plan.apps[index];
         let taken = app.mounts.iter().map(|mount| mounts::take_host_source(mount, users.map(AsFd::as_fd)));
@@ -58,8 +64,7 @@ impl AppOutside {
     }
 }
 
-/// Keeps the number of the descriptor by which `enter` finds the app of this number.
-pub fn keep_place(number: usize) -> Result<OwnedFd> {
+fn keep_place(number: usize) -> Result<OwnedFd> {
     let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     at_number(number, null.context(|| "open /dev/null")?)
 }

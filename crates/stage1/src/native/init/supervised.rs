@@ -96,7 +96,7 @@ impl Supervised {
             waiters: Vec::new(),
             kill_at: None,
             log,
-            mount_namespace: Some(place),
+            mount_namespace: place,
             cgroups,
             taken,
             sockets,
@@ -112,7 +112,7 @@ impl Supervised {
         self.streams = [None, None];
         (self.phase, self.app) = (Phase::Waiting, app);
         (self.cgroups, self.log, self.taken) = (cgroups, log, taken);
-        self.mount_namespace = Some(place);
+        self.mount_namespace = place;
     }
 
     /// The mount namespace of an app that runs.
@@ -233,9 +233,9 @@ impl Supervised {
         self.pid = child.pid;
         self.phase = Phase::Running;
         let namespace = open_proc(child.pid, "ns/mnt")?;
-        // In the place that was kept for it.
-        self.mount_namespace = None;
-        self.mount_namespace = Some(at_number(self.number, namespace)?);
+        // In the place that was kept for it, if one was.
+        let kept = self.mount_namespace.take().is_some();
+        self.mount_namespace = Some(if kept { at_number(self.number, namespace)? } else { namespace });
         self.report = Some(report);
         // Closes our ends of its pipes, and with them the gate.
         drop(launch);
