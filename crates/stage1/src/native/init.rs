@@ -257,8 +257,10 @@ impl<'a> Init<'a> {
                 }
             }
             Token::Stream(number, stream) => {
-                if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
-                    app.pump(stream, &mut self.console);
+                if let Some(app) = self.apps.iter_mut().find(|app| app.number == number)
+                    && let Some(ended) = app.pump(stream, &mut self.console)
+                {
+                    unwatch(&self.events, ended);
                 }
             }
             Token::Attachable(number) => {
@@ -273,8 +275,7 @@ impl<'a> Init<'a> {
                 if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
                     app.refuse(&mut self.console);
                     if let Some(listener) = app.refusals.give_up() {
-                        // Another process that is to become an app may hold a copy: closing ours would not end the watch.
-                        epoll::delete(&self.events, listener).context(|| "watch filters no more")?;
+                        unwatch(&self.events, listener);
                     }
                 }
             }
@@ -338,6 +339,9 @@ impl<'a> Init<'a> {
     /// An app has been executed, or tells why not.
     fn read_report(&mut self, number: usize) -> Result<()> {
         if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
+            if let Some(report) = &app.report {
+                unwatch(&self.events, report);
+            }
             app.read_report(&mut self.console)?;
             if let Some(listener) = app.refusals.take_listener() {
                 let data = EventData::new_u64(Token::Refusals(number).encode());
@@ -445,4 +449,10 @@ impl<'a> Init<'a> {
         self.apps.iter_mut().for_each(|app| app.finish_clients(until));
         pod_status(self.failed)
     }
+}
+
+/// Ends the watch of a descriptor that is about to be closed. Closing is not enough: a process that is to become an app, and waits for
+/// a handler, has copies, and what has hung up would wake us all the while. One that nobody watches is what we want.
+fn unwatch(events: &OwnedFd, fd: impl AsFd) {
+    let _ = epoll::delete(events, fd);
 }

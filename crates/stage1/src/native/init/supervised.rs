@@ -270,13 +270,11 @@ impl Supervised {
     }
 
     /// Hands on what can be read of an output stream now.
-    pub fn pump(&mut self, stream: usize, console: &mut Console) {
+    /// Answers the stream when it has ended, to be watched no longer.
+    pub fn pump(&mut self, stream: usize, console: &mut Console) -> Option<Lines> {
         let label = self.label();
-        let Some(lines) = &mut self.streams[stream] else { return };
-        if !lines.pump(&label, Some(&mut self.log), console) {
-            // Dropping the last descriptor ends the watch.
-            self.streams[stream] = None;
-        }
+        let ended = !self.streams[stream].as_mut()?.pump(&label, Some(&mut self.log), console);
+        self.streams[stream].take_if(|_| ended)
     }
 
     /// Serves those who are attached.
