@@ -13,6 +13,7 @@ export {
   parseAcName,
   parseImageManifest,
   parseImageString,
+  parseMountVolume,
 } from './appc/index.ts'
 export {
   type ArgInput,

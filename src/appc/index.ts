@@ -51,4 +51,4 @@ export type {
   Uuid,
   Volume,
 } from './types.ts'
-export {formatVolume, parseVolume} from './volume.ts'
+export {formatVolume, parseMountVolume, parseVolume} from './volume.ts'

@@ -1,7 +1,7 @@
 import {RktError} from '../errors.ts'
 import {parseAcName} from './names.ts'
 import {type ParameterErrors, parseBoolean, parseInteger, parseKnownParameters} from './parameters.ts'
-import type {EmptyVolume, Propagation, Volume} from './types.ts'
+import type {EmptyVolume, Mount, Propagation, Volume} from './types.ts'
 
 /** The largest uid or gid: the kernel reads the one above as "unchanged". */
 export const MAX_ID = 2 ** 32 - 2
@@ -49,7 +49,19 @@ export function completeVolume({gid, kind, mode, name, propagation, readOnly, re
 
 /** `NAME,kind=host,source=/abs[,readOnly=BOOL][,recursive=BOOL][,propagation=WORD]` or `NAME,kind=empty[,mode=0755][,uid=0][,gid=0][,readOnly=BOOL]`. */
 export function parseVolume(text: string): Volume {
-  const parameters = parseKnownParameters(`name=${text}`, KEYS, ERRORS)
+  return volumeOf(parseKnownParameters(`name=${text}`, KEYS, ERRORS))
+}
+
+/** A volume and where an app has it: `name=NAME,target=PATH` and what else a volume has, in any order. */
+export function parseMountVolume(text: string): Mount {
+  const parameters = parseKnownParameters(text, [...KEYS, 'target'], ERRORS)
+  const path = parameters.get('target')
+  if (!path) throw new RktError(ERRORS.code, 'missing target= parameter')
+  const appVolume = volumeOf(parameters)
+  return {appVolume, path, volume: appVolume.name}
+}
+
+function volumeOf(parameters: ReadonlyMap<string, string>): Volume {
   const name = parameters.get('name')
   if (!name) throw new RktError(ERRORS.code, 'name must be set')
   const draft: VolumeDraft = {

@@ -1,6 +1,6 @@
 /** Pods whose apps come and go: every operation on real pods, from many processes, in any order. */
 import assert from 'node:assert/strict'
-import {existsSync, readdirSync, readFileSync} from 'node:fs'
+import {existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
 import {aHost, busybox, eventually, type Host, type Running} from './harness/index.ts'
@@ -122,6 +122,68 @@ test('errors: names taken twice, images and users that are not there, pods that 
   assert.match(await host.refused(['app', 'add', fixed.uuid, image, '--name=more']), /error adding app to pod: immutable pod/)
   assert.match(await host.refused(['app', 'stop', fixed.uuid, '--app=busybox']), /error stopping app: immutable pod/)
   await fixed.stop()
+  await host.ok(['stop', uuid])
+})
+
+test('an app is added with volumes of its own, of the host and empty, read-only and not', async () => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {uuid} = await sandbox(host)
+  const source = host.path('source')
+  mkdirSync(join(source, 'below'), {recursive: true})
+  writeFileSync(join(source, 'word'), 'of the host')
+  const volumes = [
+    `--mnt-volume=name=writable,kind=host,source=${source},target=/writable`,
+    `--mnt-volume=target=/deep/fixed/,name=fixed,kind=host,source=${source},readOnly=true`,
+    '--mnt-volume=name=scratch,kind=empty,mode=0770,uid=3,gid=4,target=/scratch',
+  ]
+  await host.ok(['app', 'add', uuid, image, '--name=with', ...volumes, ...shell('sleep 1000')])
+  await host.ok(['app', 'add', uuid, image, '--name=without', ...shell('sleep 1000')])
+  for (const name of ['with', 'without']) await host.ok(['app', 'start', uuid, `--app=${name}`])
+  const inside = (app: string, script: string) => host.ok(['app', 'exec', `--app=${app}`, uuid, '/bin/sh', '-c', script])
+
+  assert.equal(await inside('with', 'cat /writable/word; echo of the app > /writable/answer'), 'of the host')
+  assert.equal(readFileSync(join(source, 'answer'), 'utf8'), 'of the app\n')
+  assert.equal(await inside('with', 'cat /deep/fixed/answer; touch /deep/fixed/x 2>/dev/null || echo refused'), 'of the app\nrefused\n')
+  assert.equal(await inside('with', 'touch /scratch/kept; stat -c "%a %u %g" /scratch'), '770 3 4\n')
+  assert.equal(await inside('without', 'ls -d /writable /deep /scratch 2>/dev/null || echo none'), 'none\n')
+  await host.ok(['app', 'stop', uuid, '--app=with'])
+  await host.ok(['app', 'start', uuid, '--app=with'])
+  assert.equal(await inside('with', 'ls /scratch; cat /writable/word'), 'kept\nof the host')
+  const {mounts} = JSON.parse(await host.ok(['app', 'status', uuid, '--app=with', '--format=json']))
+  assert.deepEqual(
+    mounts.map((mount: Record<string, unknown>) => [mount.name, mount.container_path, mount.host_path, mount.read_only]),
+    [
+      ['writable', '/writable', source, false],
+      ['fixed', '/deep/fixed', source, true],
+      ['scratch', '/scratch', '', false],
+    ],
+  )
+
+  await host.ok(['app', 'rm', uuid, '--app=with'])
+  assert.equal(readFileSync(join(source, 'word'), 'utf8'), 'of the host')
+  await host.ok(['stop', uuid])
+})
+
+test('a volume that cannot be is refused, and leaves no app', async () => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {dir, uuid} = await sandbox(host)
+  const refused = (volume: string) => host.refused(['app', 'add', uuid, image, '--name=one', `--mnt-volume=${volume}`])
+
+  assert.match(await refused('name=v,kind=host,source=/tmp'), /missing target= parameter/)
+  assert.match(await refused('kind=empty,target=/v'), /name must be set/)
+  assert.match(await refused('name=v,kind=host,source=tmp,target=/v'), /source for host volume must be absolute path/)
+  assert.match(await refused('name=v,kind=host,source=/not/there,target=/v'), /error adding app to pod: .*\/not\/there/)
+  assert.match(
+    await refused('name=v,kind=empty,target=/bin/sh'),
+    /error adding app to pod: .*source is a directory while the target is not/,
+  )
+  const before = await host.refused(['app', 'add', uuid, '--mnt-volume=name=v,kind=empty,target=/v', image])
+  assert.match(before, /an image is required before any MountVolumes/)
+  assert.match(await host.refused(['app', 'add', '--mnt-volume=name=v,kind=empty,target=/v', uuid, image]), /an image is required/)
+  assert.deepEqual(await states(host, uuid), {})
+  assert.deepEqual(readdirSync(join(dir, 'appsinfo')), [])
   await host.ok(['stop', uuid])
 })
 
