@@ -125,6 +125,12 @@ fn terminals(ids: Option<IdMap>) -> &'static [(&'static str, &'static str)] {
     }
 }
 
+/// Whether an app has no hosts file of its own. In a pod whose apps are started again an empty one may be the place of the mount before.
+fn lacks_hosts(app: &Root, again: bool) -> bool {
+    const HOSTS: &str = "etc/hosts";
+    !app.exists(HOSTS) || again && matches!(app.read(HOSTS, 0), Ok(Some(text)) if text.is_empty())
+}
+
 /// What every app has, before its volumes.
 pub fn base_mounts(app: &Root, options: &RunOptions, stage1: &Root, tun: bool, ids: Option<IdMap>) -> Vec<Mount> {
     let copy = |path: &str| Mount { recursive: true, ..mount(path, Source::Stage1(path.to_owned())) };
@@ -141,7 +147,7 @@ pub fn base_mounts(app: &Root, options: &RunOptions, stage1: &Root, tun: bool, i
     match options.hosts {
         FileMode::Host => mounts.push(of_host("/etc/hosts")),
         FileMode::Stage0 => mounts.push(of_stage1("/etc/hosts", STAGE0_HOSTS)),
-        FileMode::Default if !app.exists("etc/hosts") => mounts.push(of_stage1("/etc/hosts", FALLBACK)),
+        FileMode::Default if lacks_hosts(app, options.mutable) => mounts.push(of_stage1("/etc/hosts", FALLBACK)),
         FileMode::Default | FileMode::Nothing => {}
     }
     mounts.push(Mount { read_only: true, ..of_stage1("/etc/hostname", "proc/sys/kernel/hostname") });
