@@ -54,6 +54,7 @@ export {ProcessEnds, takeListenFds} from './native/index.ts'
 export {registryPrefix} from './oci/index.ts'
 export {
   appOverrides,
+  checkRegistration,
   environmentRequest,
   imageFlags,
   networkFlags,

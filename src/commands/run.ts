@@ -2,8 +2,8 @@ import {writeFileSync} from 'node:fs'
 import {EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
-import {networkFlags, networksOf, pullPolicy, runOptions} from '../options/index.ts'
-import {becomePod, orRemoved, requireMetadataService, setUpPod} from '../pod/index.ts'
+import {checkRegistration, networkFlags, networksOf, pullPolicy, runOptions} from '../options/index.ts'
+import {becomePod, orRemoved, setUpPod} from '../pod/index.ts'
 import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
 
 export default class Run extends EngineCommand {
@@ -37,7 +37,7 @@ End the image arguments with a lone "---" to resume argument parsing.`
     checkManifestConflicts(flags, images)
     if (flags.interactive && images.length > 1) throw new RktError('RKT_BAD_ARGUMENTS', 'interactive option only supports one image')
     requireImages(flags, images)
-    if (flags['mds-register']) requireMetadataService()
+    checkRegistration(flags, networks)
     const options = runOptions(flags, networks, this.globals.localConfig)
 
     await using engine = await this.openEngine()
@@ -50,14 +50,10 @@ End the image arguments with a lone "---" to resume argument parsing.`
     await becomePod(engine, pod, launch)
   }
 
-  #checkNetworks(networks: readonly string[], flags: {readonly port: readonly unknown[]; readonly 'mds-register': boolean}): void {
+  #checkNetworks(networks: readonly string[], flags: {readonly port: readonly unknown[]}): void {
     for (const network of ['none', 'host'])
       if (flags.port.length > 0 && networks.includes(network))
         throw new RktError('RKT_BAD_ARGUMENTS', `--port flag does not work with '${network}' networking`)
-    if (flags['mds-register'] && networks.includes('none')) {
-      const message = "--mds-register flag does not work with --net=none. Please use 'host', 'default' or an equivalent network"
-      throw new RktError('RKT_BAD_ARGUMENTS', message)
-    }
   }
 }
 

@@ -4,6 +4,7 @@
  */
 export {appOverrides, imageFlags} from './image.ts'
 export {
+  checkRegistration,
   environmentRequest,
   networkFlags,
   networksOf,

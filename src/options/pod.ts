@@ -13,6 +13,7 @@ import {
   parseVariable,
   type RunOptions,
   readVariables,
+  requireMetadataService,
   type Variable,
 } from '../pod/index.ts'
 import {scope} from '../privileges.ts'
@@ -89,6 +90,16 @@ export const networkFlags = {
 
 export function networksOf({net}: Pick<FlagValues<typeof networkFlags>, 'net'>): readonly string[] {
   return parseNetworks(net ?? [])
+}
+
+/** Refuses a pod that cannot be registered with the metadata service: it has no network, or the service is not there. */
+export function checkRegistration(flags: Pick<FlagValues<typeof networkFlags>, 'mds-register'>, networks: readonly string[]): void {
+  if (!flags['mds-register']) return
+  if (networks.includes('none')) {
+    const message = "--mds-register flag does not work with --net=none. Please use 'host', 'default' or an equivalent network"
+    throw new RktError('RKT_BAD_ARGUMENTS', message)
+  }
+  requireMetadataService()
 }
 
 /** What the pod is run with; it says so before anything starts when the options do not fit together. */

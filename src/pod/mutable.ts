@@ -20,6 +20,7 @@ import {appInfo, appManifest, appTreeId, podFiles, stage2} from './paths.ts'
 import {isInState, type Pod} from './pods.ts'
 import {type FoundImage, type ReadyImage, renderedImage, storedImage} from './prepare.ts'
 import {prepareLock} from './prepare-lock.ts'
+import {updateRegistration} from './registration.ts'
 import {writeMtab} from './run.ts'
 import {isAfterRun} from './state.ts'
 import {waitUntilReady} from './wait.ts'
@@ -69,6 +70,7 @@ export async function addApp(
       writeManifest(pod, {...manifest, apps: [...manifest.apps, app]})
       unwrap(native().markAppInside(pid, app.name, 'created'))
       await crossed(engine, pod, 'app/add', app.name, [`--uuid=${pod.uuid}`])
+      await updateRegistration(pod, {manifest: ready.bytes, name: app.name})
     } catch (error) {
       writeManifest(pod, manifest)
       await forget(engine, pod, pid, app.name)
@@ -173,6 +175,7 @@ export async function removeApp(engine: MutableEngine, pod: Pod<'running'>, app:
     // The manifest last: until then the app can be removed again.
     await forget(engine, pod, await podLeader(engine.pods, pod), app)
     writeManifest(pod, {...manifest, apps: manifest.apps.filter(({name}) => name !== app)})
+    await updateRegistration(pod)
   })
 }
 

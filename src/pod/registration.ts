@@ -72,6 +72,24 @@ export async function registerPod(
   }
 }
 
+/**
+ * Tells the service which apps a registered pod has by now; `added` is the manifest of the image of a new one. A service that does not
+ * run reads all of it from the pod's directory when it starts.
+ */
+export async function updateRegistration(
+  {path, uuid}: {readonly path: string; readonly uuid: string},
+  added?: {readonly name: string; readonly manifest: Uint8Array},
+): Promise<void> {
+  const token = existsSync(join(path, podFiles.metadataMarker)) && readIfPresent(join(path, podFiles.metadataToken))
+  if (!token) return
+  try {
+    await put(`/pods/${uuid}`, readIfPresent(join(path, podFiles.manifest)) ?? '', `?token=${token.toString('latin1').trim()}`)
+    if (added) await put(`/pods/${uuid}/${added.name}`, added.manifest)
+  } catch (cause) {
+    if (!isUnreachable(cause)) throw failure(cause)
+  }
+}
+
 /** Takes a pod out of the service if it was registered there. A service that does not run has lost it already. */
 export async function unregisterPod({path, uuid}: {readonly path: string; readonly uuid: string}): Promise<void> {
   if (existsSync(join(path, podFiles.metadataMarker))) await remove(uuid)

@@ -1,28 +1,11 @@
 /** Pods whose apps come and go: every operation on real pods, from many processes, in any order. */
 import assert from 'node:assert/strict'
-import {existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, busybox, eventually, type Host, type Running} from './harness/index.ts'
+import {aHost, aSandbox, busybox, eventually, type Host} from './harness/index.ts'
 
-interface Sandbox {
-  readonly dir: string
-  readonly process: Running
-  readonly uuid: string
-}
-
-let counter = 0
-
-/** `rkt app sandbox` beside the test; its UUID as soon as there is one, ready or not. */
-async function sandbox(host: Host, ...options: string[]): Promise<Sandbox> {
-  const file = host.path(`sandbox-${counter++}`)
-  const process = host.start(['app', 'sandbox', '--net=none', `--uuid-file-save=${file}`, ...options], {timeoutMs: 280_000})
-  const uuid = await eventually(() => {
-    if (process.ended) throw new Error(`${process.stdout}${process.stderr}`)
-    return existsSync(file) && readFileSync(file, 'utf8')
-  }, 'the sandbox')
-  return {dir: join(host.dataDir, 'pods/run', uuid), process, uuid}
-}
+const sandbox = (host: Host, ...options: string[]) => aSandbox(host, '--net=none', ...options)
 
 /** The ID of the test's image in the store of this host. */
 const stored = async (host: Host): Promise<string> => (await host.ok(['fetch', '--full', await busybox()])).trim()

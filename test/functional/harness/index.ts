@@ -24,5 +24,6 @@ export {
 } from './networks.ts'
 export {OrdinaryUser} from './ordinary-user.ts'
 export {eventually, type Result, Running, runProgram} from './processes.ts'
+export {aSandbox} from './sandbox.ts'
 export {noTerminals, Terminal} from './terminal.ts'
 export {cgroups, contents, familyOf, mounts, processes} from './traces.ts'

@@ -125,7 +125,7 @@ fn plan(supervisor: &Supervisor, app: &str, number: usize) -> Result<(Pod, Plan)
     let pod = Pod::load_app(&directory, stage1, app)?;
     let facts = Facts { first_number: number, terminal: false, sockets: Vec::new(), ..record.facts()? };
     let mut plan = decide(&pod, &record.options()?, &facts)?;
-    super::network::share_names(&pod, &record.options()?, &mut plan)?;
+    super::network::share(&pod, &record.options()?, record.metadata_url(), &mut plan)?;
     Ok((pod, plan))
 }
 

@@ -41,6 +41,7 @@ pub struct Networking {
     namespace: Option<Namespace>,
     relay: Option<Child>,
     carrier: Option<Carrier>,
+    metadata_url: Option<String>,
 }
 
 /// What the pod is to be attached to.
@@ -92,6 +93,7 @@ pub fn set_up(directory: &Path, plan: &mut Plan, options: &RunOptions) -> Result
         namespace: None,
         relay: None,
         carrier: None,
+        metadata_url: None,
     };
     if plan.namespaces.network != Network::Contained {
         return Ok(networking);
@@ -140,8 +142,14 @@ fn start(relay: Relay) -> Result<Child> {
     }
 }
 
-/// Gives an app that joins a running pod the resolver's configuration that came of the networks, if one did.
-pub fn share_names(pod: &crate::abi::pod::Pod, options: &RunOptions, plan: &mut Plan) -> Result<()> {
+/// Gives an app that joins a running pod what came of the networks: the resolver's configuration, and where the metadata service is.
+pub fn share(
+    pod: &crate::abi::pod::Pod,
+    options: &RunOptions,
+    metadata_url: Option<String>,
+    plan: &mut Plan,
+) -> Result<()> {
+    Additions { resolv_conf: None, metadata_url }.apply(plan, None);
     if options.resolv_conf != FileMode::Default || !Root::open_at(pod.stage1())?.exists(RESOLV_CONF.0) {
         return Ok(());
     }
@@ -251,6 +259,7 @@ impl Networking {
         let url = |(host, token)| format!("http://{host}:{METADATA_PORT}/{token}");
         let metadata_url = host.zip(wanted.metadata_token.as_ref()).map(url);
         self.namespace = Some(namespace);
+        self.metadata_url.clone_from(&metadata_url);
         match relay.map(start).transpose() {
             Ok(relay) => self.relay = relay,
             Err(failure) => {
@@ -259,6 +268,11 @@ impl Networking {
             }
         }
         Ok(Additions { resolv_conf, metadata_url })
+    }
+
+    /// Where the pod's apps find the metadata service, once it is attached.
+    pub fn metadata_url(&self) -> Option<&str> {
+        self.metadata_url.as_deref()
     }
 
     /// Enters the pod's network namespace, where what is forked is born; none when that is the host's.

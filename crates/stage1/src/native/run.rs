@@ -67,9 +67,6 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
     let pod = Pod::load(&directory)?;
     let facts = Facts::read();
     let mut plan = decide(&pod, &options, &facts)?;
-    if options.mutable {
-        mutable::write_record(&directory, arguments, &facts)?;
-    }
     let config = runtime_config(&options, facts.process_context.as_deref());
     pod::write_file(&directory, "runtime-config", config.as_bytes(), 0o644)?;
     pod::write_file(&directory, "plan.json", encode(&plan)?.as_bytes(), 0o600)?;
@@ -91,7 +88,12 @@ fn run_pod(arguments: &[String], inherited: &Inherited) -> Result<outer::End> {
         plan.cgroups.hierarchies.clear();
     }
     let ended = network::set_up(&directory, &mut plan, &options).and_then(|mut network| {
-        let ended = write_files(&pod, &plan).and_then(|()| perform(&directory, &mut plan, &mut network, inherited));
+        let recorded = match options.mutable {
+            true => mutable::write_record(&directory, arguments, &facts, network.metadata_url()),
+            false => Ok(()),
+        };
+        let written = recorded.and_then(|()| write_files(&pod, &plan));
+        let ended = written.and_then(|()| perform(&directory, &mut plan, &mut network, inherited));
         network.end();
         ended
     });

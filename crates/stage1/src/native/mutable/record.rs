@@ -18,14 +18,18 @@ pub struct Record {
     hierarchies: Vec<Hierarchy>,
     /// The SELinux context of the pod's processes.
     process_context: Option<String>,
+    /// Where apps find the metadata service from the pod's network.
+    #[serde(default)]
+    metadata_url: Option<String>,
 }
 
 /// Keeps what a pod is started with.
-pub fn write(directory: &Path, arguments: &[String], facts: &Facts) -> Result<()> {
+pub fn write(directory: &Path, arguments: &[String], facts: &Facts, metadata_url: Option<&str>) -> Result<()> {
     let record = Record {
         arguments: arguments.to_vec(),
         hierarchies: facts.hierarchies.clone(),
         process_context: facts.process_context.clone(),
+        metadata_url: metadata_url.map(str::to_owned),
     };
     let text = serde_json::to_vec(&record).context(|| format!("encode {RECORD}"))?;
     pod::write_file(directory, RECORD, &text, 0o600)
@@ -43,6 +47,10 @@ impl Record {
 
     pub fn options(&self) -> Result<RunOptions> {
         RunOptions::parse(&self.arguments, true)
+    }
+
+    pub fn metadata_url(&self) -> Option<String> {
+        self.metadata_url.clone()
     }
 
     /// Today's facts, with the cgroups of then.

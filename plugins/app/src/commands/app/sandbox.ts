@@ -1,6 +1,7 @@
 import {writeFileSync} from 'node:fs'
 import {
   type AcIdentifier,
+  checkRegistration,
   EngineCommand,
   Flags,
   networkFlags,
@@ -17,7 +18,7 @@ import {
 import {explained} from '../../failures.ts'
 import {parseSandboxPort} from '../../ports.ts'
 
-const {interactive: _interactive, ipc: _ipc, 'mds-register': _register, ...names} = networkFlags
+const {interactive: _interactive, ipc: _ipc, ...names} = networkFlags
 
 /** NAME=VALUE, each name once. */
 const pairs = (name: string, description: string) =>
@@ -65,11 +66,12 @@ Apps are added, started, stopped and removed with the other commands of "rkt app
     const {flags} = await this.parse(AppSandbox)
     this.requireRoot()
     const networks = networksOf(flags)
-    const run = runOptions({...flags, interactive: false, ipc: undefined, 'mds-register': false}, networks, this.globals.localConfig)
+    const run = runOptions({...flags, interactive: false, ipc: undefined}, networks, this.globals.localConfig)
     const file = flags['uuid-file-save']
     await explained(
       'error creating the sandbox',
       async () => {
+        checkRegistration(flags, networks)
         await using engine = await this.openEngine()
         await runSandbox(engine, {
           annotations: flags.annotation.map(([name, value]) => ({name: identifier(name), value})),
