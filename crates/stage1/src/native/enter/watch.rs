@@ -49,7 +49,13 @@ pub fn watch(helper: &Child, channel: &Channel, signals: &OwnedFd) -> Result<i32
                 Received::Word(word::TERMINAL, Some(leader)) => {
                     relay = Some(Relay::begin(leader, false).context(|| "begin with the terminal")?);
                 }
-                Received::Word(COMMAND, Some(pidfd)) => command = Some(pidfd),
+                Received::Word(COMMAND, Some(pidfd)) => {
+                    // A stop that came before we knew whose it was.
+                    if has_stopped(&pidfd) {
+                        suspend(libc::SIGSTOP, &pidfd, relay.as_mut());
+                    }
+                    command = Some(pidfd);
+                }
                 Received::Word(..) | Received::Text(..) => {}
                 // The process that joins has failed, and has said why.
                 Received::Closed => {
