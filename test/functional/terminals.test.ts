@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import {readdirSync, readFileSync} from 'node:fs'
 import {test} from 'node:test'
-import {aHost, busybox, eventually, familyOf, type Host, noTerminals, rktProgram, Terminal} from './harness/index.ts'
+import {aHost, aSandbox, busybox, eventually, familyOf, type Host, noTerminals, rktProgram, Terminal} from './harness/index.ts'
 
 const skip = (await noTerminals()) ?? false
 
@@ -66,6 +66,33 @@ test('a shell in a pod has job control: ^Z stops a program, fg continues it, ^C 
   terminal.type('exit 5\r')
 
   assert.equal(await terminal.exit, 5)
+})
+
+test('a command in an app that was added has a terminal: its size, job control, and the status at the end', {skip}, async () => {
+  await using host = await aHost()
+  const image = (await host.ok(['fetch', '--full', await busybox()])).trim()
+  const {uuid} = await aSandbox(host, '--net=none')
+  await host.ok(['app', 'add', uuid, image, '--name=one', '--exec=/bin/sleep', '--', '1000'])
+  await host.ok(['app', 'start', uuid, '--app=one'])
+  await using terminal = await Terminal.open([rktProgram, ...host.globals, 'app', 'exec', '--app=one', uuid, '/bin/sh'])
+  await terminal.shows(/# /)
+
+  terminal.type('PS1="> "; tty; stty size; echo "in $AC_APP_NAME"\r')
+  await terminal.shows(/\n\/dev\/pts\/\d+\r\n24 80\r\nin one\r/)
+  terminal.resize(132, 50)
+  await eventually(async () => {
+    terminal.type('stty size\r')
+    return (await terminal.shows(/\n(\d+ \d+)\r/))[1] === '50 132'
+  }, 'the new size')
+  terminal.type('(echo run""ning; exec sleep 1000)\r')
+  await terminal.shows(/\nrunning\r/)
+  terminal.type('\x03')
+  await terminal.shows(/> /)
+  terminal.type('exit 7\r')
+
+  assert.equal(await terminal.exit, 7)
+  assert.match(await host.ok(['app', 'list', '--no-legend', uuid]), /^one\t+running\n$/)
+  await host.ok(['stop', uuid])
 })
 
 test("what is entered has a terminal of the pod's, and its size", {skip}, async () => {
