@@ -5,8 +5,9 @@
 import {execFileSync, spawn} from 'node:child_process'
 import {createHash} from 'node:crypto'
 import {once} from 'node:events'
-import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync} from 'node:fs'
 import {delimiter, join} from 'node:path'
+import {setTimeout as sleep} from 'node:timers/promises'
 import {gzipSync} from 'node:zlib'
 import {pack} from 'tar-stream'
 import type {KeyPair} from './scripted-server.ts'
@@ -75,17 +76,24 @@ export async function startRegistry({directory, tls, users}: StartOptions): Prom
   }
   const file = join(directory, 'config.yml')
   writeFileSync(file, JSON.stringify(config)) // YAML is a superset
-  const child = spawn('docker-registry', ['serve', file], {stdio: ['ignore', 'ignore', 'pipe']})
-  let log = ''
-  const address = await new Promise<string>((resolve, reject) => {
-    child.on('error', reject)
-    child.on('exit', (status) => reject(new Error(`docker-registry ended with status ${status}: ${log}`)))
-    child.stderr.setEncoding('utf8').on('data', (piece: string) => {
-      log += piece
-      const [, port] = /listening on 127\.0\.0\.1:(\d+)/.exec(log) ?? []
-      if (port !== undefined) resolve(`localhost:${port}`)
-    })
+  // A pipe would fill up, and stop the registry, while a program is waited for without the event loop.
+  const log = join(directory, 'log')
+  const logFd = openSync(log, 'w')
+  const child = spawn('docker-registry', ['serve', file], {stdio: ['ignore', 'ignore', logFd]})
+  closeSync(logFd)
+  let failure: Error | undefined
+  child.on('error', (error) => {
+    failure = error
   })
+  let address: string | undefined
+  while (address === undefined) {
+    const text = readFileSync(log, 'utf8')
+    if (child.exitCode !== null) failure ??= new Error(`docker-registry ended with status ${child.exitCode}: ${text}`)
+    if (failure) throw failure
+    const [, port] = /listening on 127\.0\.0\.1:(\d+)/.exec(text) ?? []
+    if (port === undefined) await sleep(20)
+    else address = `localhost:${port}`
+  }
   const [user, password] = Object.entries(users ?? {})[0] ?? []
   return {
     async [Symbol.asyncDispose]() {
