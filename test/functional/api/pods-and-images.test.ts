@@ -57,7 +57,7 @@ test('a pod over the API is the pod of the command line, for clients in two lang
     app.annotations.map(({Key, value}) => [Key, value]),
     [['example.com/colour', 'blue']],
   )
-  assert.equal(other.name, 'done')
+  assert.deepEqual([other.name, other.state], ['done', AppState.RUNNING], 'the state is that of the pod')
   assert.equal(listed.manifest.length, 0, 'no manifest without detail')
 
   const [same] = parse<{pods: Record<string, unknown>[]}>(python.stdout).pods

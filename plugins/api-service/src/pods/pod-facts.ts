@@ -125,13 +125,10 @@ export function readPod(place: PodPlace, before: PodFacts | undefined, note: (li
 
 const mutable = 'coreos.com/rkt/stage1/mutable'
 
-/** Also while the pod runs, an app that has ended has ended. */
+/** The state is the pod's, as clients know it; that an app has ended before its pod is told by its exit code and by events. */
 function appState(state: PodState, status: number | undefined): {exitCode: number; state: AppState} {
-  const ended = isAfterRun(state) || status !== undefined
-  return {
-    exitCode: status ?? 0,
-    state: ended ? AppState.EXITED : state === 'running' ? AppState.RUNNING : AppState.UNDEFINED,
-  }
+  const ran = isAfterRun(state) ? AppState.EXITED : AppState.UNDEFINED
+  return {exitCode: status ?? 0, state: state === 'running' ? AppState.RUNNING : ran}
 }
 
 function readFixed(contents: PodContents, before: FixedFacts | undefined): FixedFacts {
