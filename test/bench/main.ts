@@ -66,7 +66,7 @@ async function measure(): Promise<void> {
   if (wanted('pod')) {
     const run = {command: [rkt, ...globals, 'run', '--net=host', 'example.com/busybox', '--exec=/bin/true'], name: 'rkt run (native)'}
     const fly = {...run, command: run.command.toSpliced(-2, 0, '--stage1-name=coreos.com/rkt/stage1-fly:2.0.0'), name: 'rkt run (fly)'}
-    const podman = podmanRun(directory)
+    const podman = podmanRun(directory, 'host')
     if (podman) show(compare('a pod of true, host network, warm', run, podman, pairs))
     show(compare('a pod of true, by flavor', run, fly, pairs))
   }
@@ -76,6 +76,8 @@ async function measure(): Promise<void> {
       name: `--net=${network}`,
     })
     show(compare('a pod of true, by network', on('default'), on('none'), pairs))
+    const podman = podmanRun(directory, 'bridge')
+    if (podman) show(compare('a pod of true, own network, warm', on('default'), podman, pairs))
     throughputs.push(...throughput(join(checkout, 'dist/stage1'), directory, pairs))
     for (const {byHandGbits, gbits, network, ratio, ratioByCpu} of throughputs) {
       const rates = `${gbits.toFixed(1)} Gbit/s, by hand ${byHandGbits.toFixed(1)}`
@@ -130,7 +132,7 @@ function busybox(directory: string): string {
 }
 
 /** podman with storage of its own on the same disk, and limits that this user may set. */
-function podmanRun(directory: string): {command: string[]; env: NodeJS.ProcessEnv; name: string} | undefined {
+function podmanRun(directory: string, network: 'bridge' | 'host'): {command: string[]; env: NodeJS.ProcessEnv; name: string} | undefined {
   if (spawnSync('podman', ['--version']).status !== 0) {
     console.log('podman is not installed: the comparison with it is left out (apt-get install podman)')
     return undefined
@@ -148,7 +150,11 @@ function podmanRun(directory: string): {command: string[]; env: NodeJS.ProcessEn
     env,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
-  return {command: [...podman, 'run', '--rm', '--network=host', 'localhost/busybox', '/bin/true'], env, name: 'podman run'}
+  return {
+    command: [...podman, 'run', '--rm', `--network=${network}`, 'localhost/busybox', '/bin/true'],
+    env,
+    name: `podman run (${network})`,
+  }
 }
 
 /** crun runs on no hybrid hierarchy that has a controller: it goes to a v1 mount of these namespaces for as long as they last. */

@@ -378,6 +378,25 @@ test('an address that another pod has is refused, and is free when that pod has 
   await host.ok(['run', ...words, '--exec=/bin/true'])
 })
 
+test('a network without a free address is refused, and has one again when a pod has ended', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+  const network = (name: string, subnet: string) => ({cniVersion: '0.4.0', ipam: {subnet, type: 'host-local'}, name, type: 'ptp'})
+  addNetwork(host, '10-roomy.conf', network('roomy', '10.94.0.0/24'))
+  addNetwork(host, '20-small.conf', network('small', '10.93.0.0/30'))
+  const pod = await host.pod(['--net=small', image, '--exec=/bin/sleep', '--', '1000'])
+
+  assert.match(
+    await host.refused(['run', '--net=roomy,small', image, '--exec=/bin/true']),
+    /failed to setup network: error adding network "small": plugin "ptp" failed at ADD: no IP addresses available in network: small/,
+  )
+
+  const held = readdirSync('/var/lib/cni/networks/roomy').filter((name) => name.startsWith('10.'))
+  assert.deepEqual(held, [], 'the network before it is undone')
+  await pod.stop()
+  await host.ok(['run', '--net=small', image, '--exec=/bin/true'])
+})
+
 test('the address of a pod that was killed is found again by the next pod that needs it', async () => {
   await using host = await aHost()
   const image = await busybox()
