@@ -23,7 +23,7 @@ test('the whole life of a pod and its images is told, in its order', async () =>
 
   await host.ok(['fetch', image])
   const uuid = (
-    await host.ok(['prepare', '--quiet', ...shell(image, 'one', 'exit 0'), '---', ...shell(image, 'two', 'sleep 0.3; exit 5')])
+    await host.ok(['prepare', '--quiet', ...shell(image, 'one', 'sleep 0.2; exit 0'), '---', ...shell(image, 'two', 'sleep 0.6; exit 5')])
   ).trim()
   await host.rkt(['run-prepared', '--net=host', uuid])
   await host.ok(['gc', '--grace-period=0s'])

@@ -159,7 +159,8 @@ fn pipe(user: &User) -> Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// Both ends of a new terminal of the devpts instance that `multiplexer` belongs to.
+/// Both ends of a new terminal of the devpts instance that `multiplexer` belongs to, as large as the caller's, if it has one: a program
+/// may ask for the size before whoever relays the terminal has come to tell it.
 pub fn open_terminal(multiplexer: &str) -> Result<(OwnedFd, OwnedFd)> {
     let failed = || "open a terminal";
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -168,5 +169,8 @@ pub fn open_terminal(multiplexer: &str) -> Result<(OwnedFd, OwnedFd)> {
     let flags = rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY | rustix::pty::OpenptFlags::CLOEXEC;
     // Not by its path, which apps could have changed.
     let follower = rustix::pty::ioctl_tiocgptpeer(&leader, flags).context(failed)?;
+    if let Ok(size) = rustix::termios::tcgetwinsize(rustix::stdio::stdin()) {
+        let _ = rustix::termios::tcsetwinsize(&leader, size);
+    }
     Ok((leader, follower))
 }

@@ -15,7 +15,7 @@ import {
   manifest,
   type Running,
   rktProgram,
-} from './harness/index.ts'
+} from '../harness/index.ts'
 
 const socket = '/run/rkt/metadata-svc.sock'
 const base = 'http://127.0.0.1:18112'

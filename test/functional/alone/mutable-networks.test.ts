@@ -1,7 +1,7 @@
 /** Pods whose apps come and go, on networks: what reaches their apps, and what these reach. */
 import assert from 'node:assert/strict'
 import {test} from 'node:test'
-import {aHost, answers, aSandbox, ask, eventually, type Host, Lan, type Running, webServer} from './harness/index.ts'
+import {aHost, answers, aSandbox, ask, eventually, type Host, Lan, type Running, webServer} from '../harness/index.ts'
 
 test('a web server that is added to a sandbox answers at the port that the sandbox has', async () => {
   using lan = new Lan()
