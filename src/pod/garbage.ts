@@ -101,7 +101,7 @@ async function sweep(
 
 function isOlderThan(pod: Pod, ms: number): boolean {
   try {
-    return Date.now() > Number(movedAt(pod) / 1_000_000n) + ms
+    return Date.now() >= Number(movedAt(pod) / 1_000_000n) + ms
   } catch (error) {
     if (isAbsent(error)) return false
     throw error
