@@ -33,6 +33,8 @@ test('a hundred pods at once have a hundred addresses, and leave nothing', {time
 
   const listed = await eventually(
     async () => {
+      const ended = await Promise.all(pods.filter((pod) => pod.ended).map((pod) => pod.exit))
+      assert.deepEqual(ended, [])
       const lines = (await host.ok(['list', '--no-legend'])).match(/running.*default:ip4=\S+/g) ?? []
       return lines.length === 100 && lines
     },
