@@ -63,6 +63,11 @@ test('a group without one of its commands is the group', () => {
   assert.deepEqual(locate(['image', 'r'], ids, switches), {argv: [], id: 'image rm', kind: 'command'})
 })
 
+test("another engine's word for a command leads to it, however near another one is", () => {
+  assert.deepEqual(suggestions('ps', ['list', 'rm']), ['list'])
+  assert.deepEqual(suggestions('pull', ['fetch', 'run']), ['fetch'])
+})
+
 test('suggestions are near by two letters or begun by the word', () => {
   const names = ['enter', 'list', 'rm', 'run', 'status', 'stop']
   assert.deepEqual(suggestions('lst', names), ['list'])

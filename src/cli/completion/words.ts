@@ -3,6 +3,13 @@
  * the first cell is the first word, the last cell all further ones.
  */
 export const words: Readonly<Record<string, string>> = {
+  'app add': '<pods:running> <images> <none>',
+  'app exec': '<pods:running> <none>',
+  'app list': '<pods>',
+  'app rm': '<pods:exited|running>',
+  'app start': '<pods:running>',
+  'app status': '<pods>',
+  'app stop': '<pods:running>',
   attach: '<pods:running>',
   'cat-manifest': '<pods>',
   completion: 'bash',
@@ -17,11 +24,15 @@ export const words: Readonly<Record<string, string>> = {
   'image render': '<images> <directories>',
   'image rm': '<images>',
   'image verify': '<images>',
+  logs: '<pods:exited|running>',
+  'plugins install': '<none>',
   'plugins link': '<directories>',
+  'plugins uninstall': '<none>',
   prepare: '<images+files>',
   rm: '<pods:prepare|exited>',
   run: '<images+files>',
   'run-prepared': '<pods:prepared>',
   status: '<pods>',
   stop: '<pods:running>',
+  trust: '<files>',
 }
