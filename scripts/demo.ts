@@ -38,8 +38,8 @@ async function demo(): Promise<void> {
   say('Build an image: the web server of examples/hello, compiled, with its manifest, packed by "rkt image build".')
   await show(join(checkout, 'examples/hello/build.sh'), [image])
 
-  say('Run it as a pod under the default flavor. rkt becomes the pod: no daemon, and no Node process stays.')
-  pod = startPod(['run', '--net=host', `--uuid-file-save=${uuidFile}`, image, '--', String(port)])
+  say('Run it as a pod on the default network, its port on the host. rkt becomes the pod: no daemon, and no Node process stays.')
+  pod = startPod(['run', `--port=http:${port}`, `--uuid-file-save=${uuidFile}`, image])
   const uuid = await uuidOf(uuidFile)
   await rktCommand('status', '--wait-ready=30s', uuid)
   const program = readFileSync(`/proc/${pod.pid}/comm`, 'utf8').trim()

@@ -40,11 +40,11 @@ int main(int argc, char **argv) {
 
   int listener = socket(AF_INET, SOCK_STREAM, 0);
   int on = 1;
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(port)};
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY), .sin_port = htons(port)};
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0) fail("bind");
   if (listen(listener, 16) < 0) fail("listen");
-  printf("listening on http://127.0.0.1:%d\n", port);
+  printf("listening on port %d\n", port);
   fflush(stdout);
 
   for (;;) {
