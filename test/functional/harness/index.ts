@@ -8,6 +8,7 @@ export {foreignFlavor} from './foreign-flavor.ts'
 export {aHost, checkout, Host, RunningPod, rktProgram} from './host.ts'
 export {addBusybox, addWithLibraries, arch, buildImage, busybox, compileProgram, manifest, program, redis} from './images.ts'
 export {inApp, withoutLabels} from './in-app.ts'
+export {aMachine, type Machine} from './machine.ts'
 export {
   addDebianPlugins,
   addNetwork,

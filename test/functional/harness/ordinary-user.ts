@@ -51,10 +51,15 @@ export class OrdinaryUser implements AsyncDisposable {
     return join(this.home, '.local/share/rkt')
   }
 
+  /** The command that is this one as this user. */
+  as(command: readonly string[]): string[] {
+    const groups = this.#groups.length > 0 ? [`--groups=${this.#groups.join(',')}`] : ['--clear-groups']
+    return ['setpriv', `--reuid=${this.uid}`, `--regid=${this.uid}`, ...groups, '--inh-caps=-all', ...command]
+  }
+
   /** The command that is rkt as this user. */
   command(words: readonly string[]): string[] {
-    const groups = this.#groups.length > 0 ? [`--groups=${this.#groups.join(',')}`] : ['--clear-groups']
-    return ['setpriv', `--reuid=${this.uid}`, `--regid=${this.uid}`, ...groups, '--inh-caps=-all', rktProgram, ...words]
+    return this.as([rktProgram, ...words])
   }
 
   /** In a home of the user's, and without what the session of the tests says. */
