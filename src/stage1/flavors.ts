@@ -50,7 +50,7 @@ export async function storedFlavor(store: Store, diagnostics: Diagnostics, {key,
   }
   try {
     // What lies beside the program is as trusted as the program: no signature is asked for.
-    return await store.importAci(fd, {latest: false, origin: path, source: sourceOf(path)})
+    return await store.importAci(fd, {expected: key, latest: false, origin: path, source: sourceOf(path)})
   } finally {
     closeSync(fd)
   }

@@ -2,12 +2,12 @@
  * Content of OCI images, under its digest and as it came: manifests, indexes, configs and compressed layers. What no image's record
  * names is removed; an import that counts on some content keeps all removals away until its image is visible.
  */
-import {existsSync, readFileSync, renameSync, rmSync, statfsSync, statSync} from 'node:fs'
+import {existsSync, readFileSync, rmSync, statfsSync, statSync} from 'node:fs'
 import {dirname, join} from 'node:path'
 import {RktError} from '../errors.ts'
-import {FileLock, native, systemError, unwrap} from '../native/index.ts'
+import {FileLock, systemError} from '../native/index.ts'
 import {type Digest, digestOf, maxDocument} from '../oci/index.ts'
-import {ensureDirectory, errnoOf, FILE_MODE, namesIn, replaceFile, syncDirectory} from './files.ts'
+import {ensureDirectory, errnoOf, namesIn, replaceFile} from './files.ts'
 import {isImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
 import {LOCK_TIMEOUT_MS, lockFile} from './locks.ts'
@@ -50,23 +50,6 @@ export function placeDocument(layout: Layout, digest: Digest, bytes: Uint8Array)
   const path = contentOf(layout, digest)
   ensureDirectory(dirname(path))
   replaceFile(path, bytes, layout.tmp)
-}
-
-/** Names content in an unnamed file, in place of what a killed process or somebody else may have left there. */
-export function placeContent(layout: Layout, digest: Digest, fd: number): void {
-  const path = contentOf(layout, digest)
-  ensureDirectory(dirname(path))
-  if (!unwrap(native().publish(fd, path, FILE_MODE))) {
-    const temporary = join(layout.tmp, `blob-${contentName(digest)}`)
-    rmSync(temporary, {force: true, recursive: true})
-    if (!unwrap(native().publish(fd, temporary, FILE_MODE))) throw new RktError('RKT_STORE_DAMAGED', `cannot replace ${path}`)
-    try {
-      renameSync(temporary, path)
-    } catch (error) {
-      throw systemError('rename', path, error)
-    }
-  }
-  syncDirectory(dirname(path))
 }
 
 /** Held shared by whoever counts on content that no record names yet, exclusive by whoever removes content. */

@@ -132,6 +132,27 @@ export function replaceFile(path: string, content: string | Uint8Array, tmp: str
   syncDirectory(dirname(path))
 }
 
+/**
+ * Gives an unnamed file its place, whatever a killed process or somebody else has left there: only the bytes in hand are the hashed
+ * ones.
+ */
+export function placeUnnamed(fd: number, path: string, tmp: string): void {
+  ensureDirectory(dirname(path))
+  if (!unwrap(native().publish(fd, path, FILE_MODE))) {
+    const temporary = join(tmp, randomUUID())
+    // as in replaceFile(): from its first moment on it has an owner
+    unwrap(native().flock(fd, 'exclusive'))
+    unwrap(native().publish(fd, temporary, FILE_MODE))
+    try {
+      renameSync(temporary, path)
+    } catch (error) {
+      rmSync(temporary, {force: true})
+      throw systemError('rename', path, error)
+    }
+  }
+  syncDirectory(dirname(path))
+}
+
 /** A download that a killed process left and that the next one continues, and what that needs to know of it. */
 const DOWNLOAD = /^sha512-[\da-f]{64}(?:\.etag)?$/
 

@@ -1,10 +1,8 @@
-import {closeSync, existsSync, renameSync, rmSync, statSync} from 'node:fs'
-import {dirname, join} from 'node:path'
+import {closeSync, existsSync, rmSync} from 'node:fs'
+import {dirname} from 'node:path'
 import {encodeImageManifest, type ImageManifest, parseImageManifest} from '../appc/index.ts'
-import {RktError} from '../errors.ts'
-import type {Ingested} from '../native/contract.ts'
 import {native, systemError, unwrap} from '../native/index.ts'
-import {ensureDirectory, errnoOf, FILE_MODE, removeFile, replaceFile, sweepTemporaries, syncDirectory, writeInPlace} from './files.ts'
+import {ensureDirectory, errnoOf, placeUnnamed, removeFile, replaceFile, sweepTemporaries, syncDirectory, writeInPlace} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {stampsOf} from './integrity.ts'
@@ -19,6 +17,8 @@ export interface ImportOptions {
   readonly latest: boolean
   /** Where the image is distributed: what its record says. */
   readonly source: string
+  /** The image that this is. Of those who bring it at once one does, and the others wait until it is in the store. */
+  readonly expected?: ImageKey
   /** How messages call it; as the source, unless said otherwise. */
   readonly origin?: string
   /** Looks at the image before it becomes visible; what it throws refuses the import. */
@@ -34,17 +34,19 @@ export interface ImportOptions {
 export async function importImage(
   layout: Layout,
   sourceFd: number,
-  {accept, latest, source, origin = source}: ImportOptions,
+  {accept, expected, latest, source, origin = source}: ImportOptions,
 ): Promise<ImageKey> {
+  using _turn = expected === undefined ? null : await lockImage(layout, expected, 'exclusive')
+  if (expected !== undefined && existsSync(layout.sidecarOf(expected))) return expected
   const ingested = unwrap(await native().ingestAci(sourceFd, layout.tmp))
   try {
     const manifest = parseImageManifest(ingested.manifest, origin)
     const key = keyOfDigest(ingested.sha512)
     await accept?.(manifest, key)
-    using _lock = await lockImage(layout, key, 'exclusive')
+    using _lock = key === expected ? null : await lockImage(layout, key, 'exclusive')
     const old = readSidecarIfSound(layout, key)
     try {
-      placeBlob(layout, key, ingested)
+      placeUnnamed(ingested.fd, layout.blobOf(key), layout.tmp)
       placeManifest(layout, key, manifest)
       placeName(layout, manifest.name, key)
       removeFile(layout.treesizeOf(key))
@@ -64,27 +66,6 @@ export async function importImage(
     closeSync(ingested.fd)
     await sweepTemporaries(layout.tmp)
   }
-}
-
-function placeBlob(layout: Layout, key: ImageKey, {fd, size}: Ingested): void {
-  const path = layout.blobOf(key)
-  ensureDirectory(dirname(path))
-  if (!unwrap(native().publish(fd, path, FILE_MODE))) replaceBlob(layout, key, fd, size)
-  syncDirectory(dirname(path))
-}
-
-/** Puts the bytes in hand, which are the hashed ones, over a blob that a killed import left, or that somebody damaged. */
-function replaceBlob(layout: Layout, key: ImageKey, fd: number, size: number): void {
-  const path = layout.blobOf(key)
-  const temporary = join(layout.tmp, `blob-${key}`)
-  rmSync(temporary, {force: true, recursive: true})
-  if (!unwrap(native().publish(fd, temporary, FILE_MODE))) throw new RktError('RKT_STORE_DAMAGED', `cannot replace ${path}`)
-  try {
-    renameSync(temporary, path)
-  } catch (error) {
-    throw systemError('rename', path, error)
-  }
-  if (statSync(path).size !== size) throw new RktError('RKT_STORE_DAMAGED', `the size of ${path} is not ${size}`)
 }
 
 export function placeManifest(layout: Layout, key: ImageKey, manifest: ImageManifest): void {

@@ -4,8 +4,8 @@ import type {ImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import {type FileLock, type IngestedLayer, type LayerRequest, type LayerSink, native, type Outcome, unwrap} from '../native/index.ts'
 import {type Digest, digestOf, type ImageIdentity} from '../oci/index.ts'
-import {awaitContent, contentOf, hasContent, inflationLimit, lockContents, placeContent, placeDocument, removeContents} from './contents.ts'
-import {removeFile, replaceFile} from './files.ts'
+import {awaitContent, contentOf, hasContent, inflationLimit, lockContents, placeDocument, removeContents} from './contents.ts'
+import {placeUnnamed, removeFile, replaceFile} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {placeManifest, placeName} from './import-image.ts'
@@ -208,7 +208,7 @@ export class OciImport implements AsyncDisposable {
     const stored = {diffId, digest, size} as StoredLayer
     if (fd === null) throw new RktError('RKT_INTERNAL', `layer ${digest} was not written`)
     try {
-      placeContent(this.#layout, stored.digest, fd)
+      placeUnnamed(fd, contentOf(this.#layout, stored.digest), this.#layout.tmp)
       this.#brought.push(stored.digest)
     } finally {
       closeSync(fd)

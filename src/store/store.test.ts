@@ -5,8 +5,10 @@ import {once} from 'node:events'
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -260,6 +262,43 @@ test('ten processes that import the same image at once all succeed', async () =>
   assert.deepEqual(readdirSync(join(host.cas, 'tmp')), [])
 })
 
+test('what takes the place of a blob is not swept away by another process', async () => {
+  using host = aStore()
+  const archive = await anArchive(aManifest())
+  await host.import(archive)
+  const sweeper = inStore(
+    host.cas,
+    `
+    const {sweepTemporaries} = await import(${JSON.stringify(join(import.meta.dirname, 'files.ts'))})
+    console.log('begin')
+    for (;;) await sweepTemporaries(${JSON.stringify(join(host.cas, 'tmp'))})`,
+  )
+  const ended = once(sweeper, 'close')
+  await once(sweeper.stdout, 'data')
+
+  for (let round = 0; round < 100; round += 1) await host.import(archive)
+
+  sweeper.kill('SIGKILL')
+  await ended
+})
+
+test('of those who bring one image at once, one reads it', async () => {
+  using host = aStore()
+  const path = join(host.dir, 'same.aci')
+  writeFileSync(path, await anArchive(aManifest()))
+  const expected = await host.import(readFileSync(path))
+  await host.store.remove(expected)
+  const [archive, nothing] = [openSync(path, 'r'), openSync('/dev/null', 'r')]
+
+  const options = {expected, latest: false, source: path}
+  const keys = await Promise.all([host.store.importAci(archive, options), host.store.importAci(nothing, options)])
+
+  closeSync(archive)
+  closeSync(nothing)
+  assert.deepEqual(keys, [expected, expected])
+  assert.equal(host.store.info(expected).names.length, 1)
+})
+
 test('kill -9 at any moment of an import leaves nothing visible that is not whole, and nothing that stays', async () => {
   using host = aStore()
   const archives = await Promise.all(
@@ -446,13 +485,22 @@ function filesOf(directory: string): string[] {
 
 /** A process that says when it begins and imports archives one after the other. */
 function importer(cas: string, archives: readonly string[]) {
-  const script = `
+  return inStore(
+    cas,
+    `
     import {openSync} from 'node:fs'
+    console.log('begin')
+    for (const path of ${JSON.stringify(archives)}) await store.importAci(openSync(path), {latest: false, source: path})`,
+  )
+}
+
+/** A process with the `store` at hand. */
+function inStore(cas: string, script: string) {
+  const opened = `
     const {openStore} = await import(${JSON.stringify(join(import.meta.dirname, 'index.ts'))})
     const store = openStore(${JSON.stringify(cas)})
-    console.log('begin')
-    for (const path of ${JSON.stringify(archives)}) await store.importAci(openSync(path), {latest: false, source: path})`
-  return spawn(process.execPath, ['--input-type=module', '-e', script], {stdio: ['ignore', 'pipe', 'inherit']})
+    ${script}`
+  return spawn(process.execPath, ['--input-type=module', '-e', opened], {stdio: ['ignore', 'pipe', 'inherit']})
 }
 
 /** A process of user and group nobody that runs a script with `openStore` at hand. */
