@@ -95,7 +95,7 @@ fn detach(path: &Path) {
 
 /// Mounts the namespace on a file of that name.
 fn name(path: &Path, namespace: &Namespace) -> Result<()> {
-    make_directory()?;
+    make_directory(Path::new(DIRECTORY))?;
     let failed = || format!("make {}", path.display());
     let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(CWD, path, flags, Mode::empty()).context(failed)?;
@@ -104,22 +104,39 @@ fn name(path: &Path, namespace: &Namespace) -> Result<()> {
 }
 
 /// The directory of names: what is mounted in it is seen by whoever has a copy of it.
-fn make_directory() -> Result<()> {
-    let directory = Path::new(DIRECTORY);
+fn make_directory(directory: &Path) -> Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o755);
-    builder.create(directory).context(|| format!("mkdir {DIRECTORY}"))?;
-    let shared = MountPropagationFlags::SHARED | MountPropagationFlags::REC;
-    match mount_change(directory, shared) {
-        Ok(()) => Ok(()),
-        // Not a mount point yet.
-        Err(rustix::io::Errno::INVAL) => {
-            let rbind = || format!("mount --rbind {DIRECTORY} failed");
-            rustix::mount::mount(directory, directory, "", MountFlags::BIND | MountFlags::REC, None).context(rbind)?;
-            mount_change(directory, shared).context(|| format!("mount --make-rshared {DIRECTORY} failed"))
-        }
-        Err(error) => Err(Failure::system(format!("mount --make-rshared {DIRECTORY} failed"), error)),
+    builder.create(directory).context(|| format!("mkdir {}", directory.display()))?;
+    if share(directory)? {
+        return Ok(());
     }
+    // Every bind of a shared directory on itself doubles the mounts there: of many pods that start at once, one makes it.
+    let _turn = lock_mounts()?;
+    if share(directory)? {
+        return Ok(());
+    }
+    let failed = || format!("mount --rbind {} failed", directory.display());
+    rustix::mount::mount(directory, directory, "", MountFlags::BIND | MountFlags::REC, None).context(failed)?;
+    share(directory).map(drop)
+}
+
+/// Has copies of the directory's mounts hear of new ones; false when it is no mount point yet.
+fn share(directory: &Path) -> Result<bool> {
+    match mount_change(directory, MountPropagationFlags::SHARED | MountPropagationFlags::REC) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::INVAL) => Ok(false),
+        Err(error) => Err(Failure::system(format!("mount --make-rshared {} failed", directory.display()), error)),
+    }
+}
+
+/// Waits for other processes that do the same to the mounts of this namespace. The lock is on the namespace: nobody but who may enter
+/// it can take it.
+fn lock_mounts() -> Result<File> {
+    let namespace = File::open("/proc/thread-self/ns/mnt").context(|| "open the own mount namespace")?;
+    let lock = || rustix::fs::flock(&namespace, rustix::fs::FlockOperation::LockExclusive);
+    rustix::io::retry_on_intr(lock).context(|| "lock the mount namespace")?;
+    Ok(namespace)
 }
 
 /// Does `work` in the mount namespace of the machine's first process. Sound only in a process with one thread.
@@ -163,5 +180,36 @@ mod tests {
         for path in ["/var/run/netns/other", "/etc/cni-1", "/var/run/netns/cni-../../etc", "/var/run/netns/../cni-1"] {
             assert!(!is_name(Path::new(path)), "{path}");
         }
+    }
+
+    #[test]
+    fn many_that_make_the_directory_at_once_mount_it_once() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("skipped: needs root");
+            return;
+        }
+        let directory = std::env::temp_dir().join(format!("rkt-names-{}", std::process::id()));
+        std::fs::create_dir(&directory).unwrap();
+        let places: Vec<PathBuf> = (0..50).map(|number| directory.join(format!("netns-{number}"))).collect();
+        // A thread of its own, and those that it starts, have their own mounts.
+        let test = || {
+            sandbox::sys::unshare(libc::CLONE_NEWNS).unwrap();
+            mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+            rustix::mount::mount("none", &directory, "tmpfs", MountFlags::empty(), None).unwrap();
+            let together = std::sync::Barrier::new(8);
+            let make = || {
+                for place in &places {
+                    together.wait();
+                    make_directory(place).unwrap();
+                }
+            };
+            std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(make))));
+            std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap()
+        };
+        let mounts = std::thread::scope(|scope| scope.spawn(test).join().unwrap());
+        std::fs::remove_dir(&directory).unwrap();
+
+        let mounted = |place: &PathBuf| mounts.matches(&format!(" {} ", place.display())).count();
+        assert_eq!(places.iter().map(mounted).collect::<Vec<_>>(), vec![1; places.len()]);
     }
 }
