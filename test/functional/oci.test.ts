@@ -53,6 +53,18 @@ for (const overlay of [true, false]) {
   })
 }
 
+test('a pod runs an image of sixty layers, each of which it sees', async () => {
+  await using host = await aHost()
+  const rootfs = host.path('rootfs')
+  addBusybox(rootfs)
+  const own = Array.from({length: 59}, (_, number) => ({'etc/motd': `layer ${number}`, [`srv/${number}`]: ''}))
+  const layers = [{'bin/busybox': readFileSync(join(rootfs, 'bin/busybox'))}, ...own]
+  const config = {Entrypoint: ['/bin/busybox', 'sh', '-c', 'set -- /srv/*; echo $# $(/bin/busybox cat /etc/motd)']}
+  const {directory} = await writeLayout(host.path('layout'), [{architecture, config, layers}])
+
+  assert.match(await host.ok(['run', '--net=host', `oci:${directory}`]), /: 59 layer 58$/m)
+})
+
 test('an image of a registry is refused without a trusted key, and the refusal names the two ways', {skip}, async () => {
   await using host = await aHost()
   const globals = host.globals.filter((option) => !option.startsWith('--insecure-options'))

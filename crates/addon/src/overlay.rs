@@ -1,13 +1,14 @@
 //! Overlays as detached mounts (fsopen(2)): nothing is visible until one is moved to its place, and a closed descriptor leaves nothing.
 
 use crate::beneath::path_of;
+use crate::sys;
 use archive::layer::Flavor;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// fsconfig(2) takes strings of 255 bytes.
@@ -50,7 +51,10 @@ impl OverlayError {
 pub fn mount_detached(layers: &Layers<'_>) -> Result<OwnedFd, OverlayError> {
     match try_mount(layers, append_lowers) {
         // Before Linux 6.5 there is no `lowerdir+`; the error that counts is the first one, if the other form does no better.
-        Err(error) if error.errno == Errno::INVAL => try_mount(layers, join_lowers).map_err(|_| error),
+        Err(error) if error.errno == Errno::INVAL => {
+            let joined = among_descriptors(|| try_mount(layers, join_lowers));
+            joined.map_err(|other| if other.errno == Errno::TOOBIG { other } else { error })
+        }
         result => result,
     }
 }
@@ -86,15 +90,30 @@ fn append_lowers(context: &OwnedFd, lowers: &[&Path], held: &mut Vec<OwnedFd>) -
     lowers.iter().try_for_each(|lower| set(context, "lowerdir+", &value(lower, held)?))
 }
 
-/// All layers in one value, by their descriptors: short, and free of the characters that would have to be escaped.
+/// All layers in one value, by the numbers of their descriptors ([`among_descriptors`]): so more than sixty have room in it, and no
+/// character has to be escaped.
 fn join_lowers(context: &OwnedFd, lowers: &[&Path], held: &mut Vec<OwnedFd>) -> Result<(), OverlayError> {
-    let names: Result<Vec<String>, OverlayError> =
-        lowers.iter().map(|lower| Ok(hold(lower, held)?.display().to_string())).collect();
-    let joined = names?.join(":");
+    let mut numbers = Vec::new();
+    for lower in lowers {
+        held.push(open_directory(lower)?);
+        numbers.extend(held.last().map(|fd| fd.as_raw_fd().to_string()));
+    }
+    let joined = numbers.join(":");
     if joined.len() > LONGEST_VALUE {
-        return Err(failure(&format!("lay {} directories on each other", lowers.len()), Errno::TOOBIG));
+        let step = format!("lay {} directories on each other, which takes Linux 6.5", lowers.len());
+        return Err(failure(&step, Errno::TOOBIG));
     }
     set(context, "lowerdir", Path::new(&joined))
+}
+
+/// Calls this in a thread of its own, whose current directory is that of our descriptors.
+fn among_descriptors<T: Send>(call: impl FnOnce() -> Result<T, OverlayError> + Send) -> Result<T, OverlayError> {
+    let there = || {
+        sys::unshare_directories().map_err(|errno| failure("unshare directories", errno))?;
+        rustix::process::chdir("/proc/self/fd").map_err(|errno| failure("enter /proc/self/fd", errno))?;
+        call()
+    };
+    std::thread::scope(|scope| scope.spawn(there).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn set(context: &OwnedFd, key: &str, value: &Path) -> Result<(), OverlayError> {
@@ -108,12 +127,15 @@ fn value(path: &Path, held: &mut Vec<OwnedFd>) -> Result<PathBuf, OverlayError> 
 }
 
 fn hold(path: &Path, held: &mut Vec<OwnedFd>) -> Result<PathBuf, OverlayError> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let fd =
-        openat(CWD, path, flags, Mode::empty()).map_err(|errno| failure(&format!("open {}", path.display()), errno))?;
+    let fd = open_directory(path)?;
     let name = path_of(&fd);
     held.push(fd);
     Ok(name)
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, OverlayError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty()).map_err(|errno| failure(&format!("open {}", path.display()), errno))
 }
 
 fn failure(step: &str, errno: Errno) -> OverlayError {
