@@ -52,8 +52,11 @@ pub mod word {
     pub const STATUS: u8 = b'i';
 }
 
-/// Signals by which the process outside asks for an orderly end.
-pub const STOP_SIGNALS: [i32; 4] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT];
+/// SIGRTMIN+4 of libc: what `machinectl poweroff` sends, as it does to a systemd.
+const POWER_OFF: i32 = 38;
+
+/// Signals by which an orderly end is asked for.
+pub const STOP_SIGNALS: [i32; 5] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT, POWER_OFF];
 
 /// Signals that are handed to the apps.
 pub const PASSED_SIGNALS: [i32; 2] = [libc::SIGUSR1, libc::SIGUSR2];

@@ -3,6 +3,7 @@
 use super::console::Console;
 use super::decide::{Facts, decide};
 use super::init::{self, PASSED_SIGNALS, STOP_SIGNALS, Setup, word};
+use super::machined::Machine;
 use super::network::{self, Networking};
 use super::outside::Outside;
 use super::{mutable, outer, state, users};
@@ -155,7 +156,10 @@ fn perform(directory: &Path, plan: &mut Plan, network: &mut Networking, inherite
         let _ = sys::wait_for(child.pid);
         return Err(failure);
     }
-    outer::watch(&child, &ours, &signals)
+    let machine = Machine::register(plan, child.pid);
+    let ended = outer::watch(&child, &ours, &signals);
+    machine.into_iter().for_each(Machine::end);
+    ended
 }
 
 /// Files of stage1's root, and the directories that the performance writes to.
