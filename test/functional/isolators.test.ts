@@ -1,5 +1,6 @@
 /** Isolators of apps and pods in real pods: privileges, limits, devices, parameters of the kernel, hidden paths. */
 import assert from 'node:assert/strict'
+import {execFileSync, spawnSync} from 'node:child_process'
 import {existsSync, readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
@@ -7,6 +8,7 @@ import {
   aHost,
   buildImage,
   busybox,
+  eventually,
   type Host,
   inApp,
   manifest,
@@ -254,6 +256,27 @@ test('an AppArmor profile is taken on, and one that is not loaded is refused', {
   const refused = await run('no-such-profile')
   assert.equal(refused.status, 254)
   assert.match(refused.stderr, /no-such-profile/)
+})
+
+const noParser = spawnSync('apparmor_parser', ['--version']).status === 0 ? false : 'apparmor_parser is not installed'
+
+test('an AppArmor profile that is loaded confines an app, and what is entered there', {skip: apparmor || noParser}, async (t) => {
+  await using host = await aHost()
+  const profile = host.write('profile', 'profile rkt-test { file, deny /tmp/secret r, capability, network, signal, unix, }')
+  execFileSync('apparmor_parser', ['--replace', '--skip-cache', profile])
+  t.after(() => execFileSync('apparmor_parser', ['--remove', profile]))
+  const isolators = [{name: 'os/linux/apparmor-profile', value: {profile: 'rkt-test'}}]
+  const read = 'cat /proc/self/attr/current; cat /tmp/secret'
+  const file = await podManifest(host, {app: isolators}, `echo x > /tmp/secret; (${read}) 2>&1; sleep 1000`)
+
+  const pod = await host.pod(['--net=none', `--pod-manifest=${file}`])
+
+  const denied = /^rkt-test \(enforce\)\ncat: can't open '\/tmp\/secret': Permission denied\n$/
+  await eventually(
+    () => denied.test(withoutLabels(pod.process.stdout)),
+    () => pod.process.stdout,
+  )
+  assert.match(await pod.enter('/bin/sh', '-c', `(${read}) 2>&1; true`), denied)
 })
 
 test('what cannot be meant is refused before anything has started, with the app and the isolator', async () => {

@@ -1,7 +1,21 @@
 /** Ports of pods that the host offers: to other hosts behind a router, to itself, and to its pods. */
 import assert from 'node:assert/strict'
+import {spawnSync} from 'node:child_process'
 import {test} from 'node:test'
-import {aHost, answers, ask, eventually, type Host, Lan, type Namespace, webServer} from './harness/index.ts'
+import {
+  addBusybox,
+  aHost,
+  answers,
+  ask,
+  buildImage,
+  eventually,
+  type Host,
+  Lan,
+  manifest,
+  type Namespace,
+  Running,
+  webServer,
+} from './harness/index.ts'
 
 async function lanHost(lan: Lan): Promise<Host> {
   const host = await aHost()
@@ -79,6 +93,28 @@ END`)
   assert.equal(echo(lan.host, '127.0.0.1:6001'), 'hello\n')
   assert.equal(echo(lan.host, '::1:6002'), 'hello\n')
   assert.throws(() => echo(lan.client, '192.0.2.2:6003'))
+})
+
+const SCTP = 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)'
+const noSctp = spawnSync('python3', ['-c', SCTP]).status === 0 ? false : 'the kernel has no SCTP'
+
+test('a port of SCTP is reached from outside and from the host', {skip: noSctp}, async () => {
+  using lan = new Lan()
+  await using host = await lanHost(lan)
+  const app = {exec: ['/bin/sleep', '1000'], ports: [{name: 'signals', port: 5000, protocol: 'sctp'}]}
+  const image = await buildImage(manifest({app, name: 'example.com/signals'}), addBusybox)
+  const pod = await host.pod(['--port=signals:6000', image])
+  const serve = `${SCTP}; s.bind(('', 5000)); s.listen(); print('listens', flush=True)
+while True: c, (host, _) = s.accept(); c.send(host.encode()); c.close()`
+  await using server = new Running(['nsenter', `--net=/proc/${await pod.initPid()}/ns/net`, 'python3', '-c', serve])
+  await server.says(/listens/)
+  // An address of its own: SCTP would name all of them to the other side.
+  const asks = (from: Namespace, own: string) =>
+    from
+      .run(`python3 -c "${SCTP}; s.settimeout(3); s.bind(('${own}', 0)); s.connect(('192.0.2.2', 6000)); print(s.recv(99).decode())"`)
+      .trim()
+  assert.equal(asks(lan.client, '198.51.100.2'), '198.51.100.2')
+  assert.notEqual(asks(lan.host, '192.0.2.2'), '')
 })
 
 test('a port that somebody has is refused, and who it is', async () => {
