@@ -47,7 +47,13 @@ const testPackages = {
   'xz-utils': 'xz',
   zstd: 'zstd',
 }
-const guestPackages = {dbus: 'dbus-daemon', kmod: 'depmod', 'qemu-system-x86': 'qemu-system-x86_64', 'systemd-container': 'machinectl'}
+const guestPackages = {
+  apparmor: 'apparmor_parser',
+  dbus: 'dbus-daemon',
+  kmod: 'depmod',
+  'qemu-system-x86': 'qemu-system-x86_64',
+  'systemd-container': 'machinectl',
+}
 const benchPackages = {iperf3: 'iperf3', podman: 'podman'}
 
 try {

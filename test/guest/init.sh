@@ -11,6 +11,9 @@ done
 /bin/busybox mount -t tmpfs -o mode=755 layers /layers
 /bin/busybox mkdir /layers/upper /layers/work
 /bin/busybox mount -t overlay -o lowerdir=/lower,upperdir=/layers/upper,workdir=/layers/work machine /new
+# Where modprobe looks for the modules of this kernel.
+/bin/busybox mkdir -p /new/lib/modules
+/bin/busybox ln -sfn "$(/bin/busybox cat /kernel)" /new/lib/modules/
 for name in proc sys dev; do /bin/busybox mount --move "/$name" "/new/$name"; done
 # What the kernel was told behind `--`: the program to go on with.
 exec /bin/busybox switch_root /new "$@"

@@ -23,6 +23,7 @@ claim() {
 }
 is() { [ "$($1)" = "$2" ]; }
 contains() { grep -q -- "$2" <<< "$($1)"; }
+lacks() { ! contains "$@"; }
 property() { systemctl show --property="$2" --value "$1"; }
 
 echo "guest: systemd $(systemctl --version | head -1), $(stat -f -c %T /sys/fs/cgroup)"
@@ -48,11 +49,40 @@ claim 'systemd-run rkt run: the pod runs' contains "${rkt[*]} status --uuid-file
 pid=$("${rkt[@]}" status --uuid-file=/run/plain.uuid | sed -n 's/^pid=//p')
 claim 'the pod is in the cgroup of its unit' contains "cat /proc/$pid/cgroup" '^0::/machine.slice/plain.service/'
 claim 'the main process of the unit is the pod itself' contains "cat /proc/$(property plain.service MainPID)/cmdline" 'run'
-claim 'the journal has what the app says' contains 'journalctl --unit=plain.service --output=cat' 'from the app'
+claim 'the journal has what the pod shows' contains 'journalctl --unit=plain.service --output=cat' 'plain.*from the app'
+claim 'and the lines of the app as entries of its own' is \
+    "journalctl RKT_POD=$(cat /run/plain.uuid) --identifier=plain --output=cat" 'from the app'
 systemctl stop plain.service
 claim 'KillMode=mixed: the unit ends cleanly' is 'property plain.service Result' success
 claim 'and the pod has' contains "${rkt[*]} status --uuid-file=/run/plain.uuid" '^state=exited'
 claim 'nothing is left of its cgroup' test ! -e /sys/fs/cgroup/machine.slice/plain.service
+
+# Machines of systemd-machined.
+machine() { systemd-run --quiet --unit="$1" --property=KillMode=mixed --slice=machine.slice "${rkt[@]}" run --net=default \
+    --uuid-file-save="/run/$1.uuid" /run/plain.aci --exec=/bin/sh -- -c 'trap "echo asked to end; exit 0" TERM; while sleep 1; do :; done'; }
+machine switched
+claim 'a pod runs as a machine' contains "${rkt[*]} status --uuid-file=/run/switched.uuid" '^state=running'
+name=rkt-$(cat /run/switched.uuid)
+claim 'machinectl lists it' contains 'machinectl list --no-legend' "^$name *container *rkt "
+claim 'its leader is pid 1 of the pod' is "machinectl show --property=Leader --value $name" \
+    "$("${rkt[@]}" status --uuid-file=/run/switched.uuid | sed -n 's/^pid=//p')"
+claim 'its unit is that of rkt' is "machinectl show --property=Unit --value $name" switched.service
+claim 'its address is known' contains "machinectl status $name" 'Address: 172\.16\.28\.'
+machinectl poweroff "$name"
+claim 'machinectl poweroff ends the pod' contains "${rkt[*]} status --uuid-file=/run/switched.uuid" '^state=exited'
+claim 'in order: its app was asked to end' contains 'journalctl --unit=switched.service --output=cat' 'asked to end'
+claim 'and its unit ends cleanly' is 'property switched.service Result' success
+claim 'the machine is gone' lacks 'machinectl list --no-legend' "$name"
+machine terminated
+claim 'another pod runs as a machine' contains 'machinectl list --no-legend' rkt-
+machinectl terminate "rkt-$(cat /run/terminated.uuid)"
+claim 'machinectl terminate ends it' contains "${rkt[*]} status --uuid-file=/run/terminated.uuid" '^state=exited'
+printf '%s\n' '#!/bin/sh' "${rkt[*]} run --net=none --uuid-file-save=/run/twice.uuid /run/plain.aci --exec=/bin/true" 'sleep 1000' > /run/twice
+chmod 755 /run/twice
+systemd-run --quiet --unit=twice --property=KillMode=mixed /run/twice
+claim 'a service outlives its pod' contains "${rkt[*]} status --uuid-file=/run/twice.uuid" '^state=exited'
+claim 'and then has no machine' lacks 'machinectl list --no-legend' rkt-
+systemctl stop twice.service
 
 # Readiness.
 systemd-run --quiet --no-block --unit=telling --property=Type=notify --property=KillMode=mixed "${rkt[@]}" run --net=none \
@@ -75,6 +105,25 @@ claim 'the limit of the app is below it' contains \
 claim 'so is its share of the processor' contains \
     'find /sys/fs/cgroup/system.slice/limited.service -path *plain.service/cpu.max -exec cat {} +' '^50000 100000$'
 systemctl stop limited.service
+
+# An ordinary user, whose unit is delegated.
+echo 'guest:x:1000:1000::/run/guest:/bin/sh' >> /etc/passwd
+echo 'guest:x:1000:' >> /etc/group
+for file in /etc/subuid /etc/subgid; do echo 'guest:100000:65536' >> "$file"; done
+mkdir -m 755 /run/guest && chown guest:guest /run/guest
+systemd-run --quiet --unit=ordinary --uid=guest --property=Delegate=yes --property=MemoryMax=512M --setenv=HOME=/run/guest \
+    "$rkt_program" --insecure-options=image run --net=none --uuid-file-save=/run/guest/uuid /run/plain.aci --memory=64Mi --cpu=500m \
+    --exec=/bin/sh -- -c 'id -u; sleep 1000'
+as_guest() { setpriv --reuid=guest --regid=guest --clear-groups env HOME=/run/guest "$rkt_program" "$@"; }
+claim 'a pod of an ordinary user runs' contains "as_guest status --uuid-file=/run/guest/uuid" '^state=running'
+ordinary=/sys/fs/cgroup/system.slice/ordinary.service
+claim 'its memory is limited' contains "find $ordinary -path *plain.service/memory.max -exec cat {} +" '^67108864$'
+claim 'and its share of the processor' contains "find $ordinary -path *plain.service/cpu.max -exec cat {} +" '^50000 100000$'
+systemctl stop ordinary.service
+claim 'its unit ends cleanly' is 'property ordinary.service Result' success
+systemd-run --quiet --unit=undelegated --uid=guest --setenv=HOME=/run/guest --pipe --wait \
+    "$rkt_program" --insecure-options=image run --net=none /run/plain.aci --memory=64Mi --exec=/bin/true > /run/undelegated 2>&1
+claim 'without delegation rkt says that the limit has no effect' contains 'cat /run/undelegated' 'cgroups are not delegated to this user'
 
 # Its end.
 systemd-run --quiet --unit=status --wait "${rkt[@]}" run --net=none /run/plain.aci --exec=/bin/sh -- -c 'exit 7'

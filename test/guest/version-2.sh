@@ -6,6 +6,7 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup
 # As systemd passes them down; the harness makes its own cgroup below.
 echo "+cpu +io +memory +pids" > /sys/fs/cgroup/cgroup.subtree_control
 mkdir -p /dev/pts /dev/shm
+mount -t securityfs securityfs /sys/kernel/security
 mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 for place in /dev/shm /run /tmp; do mount -t tmpfs -o mode=1777 tmpfs "$place"; done
 ln -sf /proc/self/fd /dev/fd
