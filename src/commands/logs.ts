@@ -1,6 +1,6 @@
 import {Args, EngineCommand, Flags, parseDuration} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
-import {type LogLine, PodContents, readLogs} from '../pod/index.ts'
+import {isMutable, type LogLine, logDirectory, loggedApps, PodContents, readLogs} from '../pod/index.ts'
 
 export default class Logs extends EngineCommand {
   static override args = {pod: Args.string({description: 'UUID of the pod, or a unique prefix of it', required: true})}
@@ -24,12 +24,16 @@ also of a pod that has ended. In a pod of several apps the name of its app stand
     const {args, flags} = await this.parse(Logs)
     await using engine = await this.openEngine()
     const pod = engine.pods.get(args.pod)
-    const all = new PodContents(pod).manifest().apps.map(({name}): string => name)
+    const manifest = new PodContents(pod).manifest()
+    const names = manifest.apps.map(({name}): string => name)
+    // Apps that were removed have left their logs, and more may come.
+    const comeAndGo = isMutable(manifest)
+    const all = comeAndGo ? [...new Set([...names, ...(await loggedApps(logDirectory(pod)))])] : names
     if (flags.app !== '' && !all.includes(flags.app))
       throw new RktError('RKT_POD_APP', 'unable to find app', {cause: new Error(`app ${flags.app} is not present in pod`)})
-    const apps = flags.app === '' ? all : [flags.app]
+    const apps = flags.app === '' ? (comeAndGo ? undefined : all) : [flags.app]
     const {follow, since, tail, timestamps} = flags
-    const labelled = apps.length > 1
+    const labelled = flags.app === '' && (all.length > 1 || (comeAndGo && follow))
     const open = new Map<string, boolean>()
     for await (const line of readLogs(engine.pods, pod, {apps, follow, since, tail})) this.#show(line, {labelled, open, timestamps})
   }

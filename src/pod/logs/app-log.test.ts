@@ -3,7 +3,7 @@ import {appendFileSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileS
 import {tmpdir} from 'node:os'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {appsOf, LogFile} from './log-file.ts'
+import {AppLog, loggedApps} from './app-log.ts'
 
 class Directory implements Disposable {
   readonly path = mkdtempSync(join(tmpdir(), 'rkt-log-'))
@@ -21,9 +21,9 @@ class Directory implements Disposable {
   }
 }
 
-async function texts(log: LogFile): Promise<string[]> {
+async function texts(log: AppLog): Promise<string[]> {
   const found: string[] = []
-  for await (const batch of log.read()) found.push(...batch.map(({text}) => text))
+  for await (const batch of log.read()) found.push(...batch.map(({text}) => text.toString()))
   return found
 }
 
@@ -32,16 +32,18 @@ test('a log is read with what was put aside before it, the oldest first', async 
   for (const [name, text] of Object.entries({'app-2.log': 'other', 'app.log': 'new', 'app.log.1': 'older', 'app.log.10': 'oldest'})) {
     directory.write(name, text)
   }
-  await using log = new LogFile('app', directory.path)
+  await using log = new AppLog(directory.path, 'app')
 
   assert.deepEqual(await texts(log), ['oldest', 'older', 'new'])
   assert.deepEqual(await texts(log), [])
-  assert.deepEqual(appsOf(['app.log', 'app.log.1', 'app-2.log', 'notes', 'x.log.tmp']), ['app', 'app-2'])
+  for (const name of ['notes', 'x.log.tmp']) directory.write(name, 'no log')
+  assert.deepEqual(await loggedApps(directory.path), ['app', 'app-2'])
+  assert.deepEqual(await loggedApps(join(directory.path, 'nowhere')), [])
 })
 
 test('what is written before and after a rotation is read once, also when several came between two looks', async () => {
   using directory = new Directory()
-  await using log = new LogFile('app', directory.path)
+  await using log = new AppLog(directory.path, 'app')
   assert.deepEqual(await texts(log), [])
   directory.write('app.log', 'a')
   assert.deepEqual(await texts(log), ['a'])
@@ -63,13 +65,13 @@ test('what is written before and after a rotation is read once, also when severa
 
 test('a line is given out when it has come to its end, and a link is no log', async () => {
   using directory = new Directory()
-  await using log = new LogFile('app', directory.path)
+  await using log = new AppLog(directory.path, 'app')
   writeFileSync(join(directory.path, 'app.log'), '2026-11-25T22:49:56.123456789Z stdout F be')
   assert.deepEqual(await texts(log), [])
   appendFileSync(join(directory.path, 'app.log'), 'gun\nno line of a log\n')
   assert.deepEqual(await texts(log), ['begun'])
 
   symlinkSync('/etc/passwd', join(directory.path, 'link.log'))
-  await using link = new LogFile('link', directory.path)
-  await assert.rejects(texts(link), {code: 'ELOOP'})
+  await using link = new AppLog(directory.path, 'link')
+  await assert.rejects(texts(link), {code: 'RKT_LOG'})
 })
