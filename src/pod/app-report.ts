@@ -1,10 +1,6 @@
-import {statSync} from 'node:fs'
-import {join} from 'node:path'
 import type {PodManifest, RuntimeApp} from '../appc/index.ts'
-import {native} from '../native/index.ts'
-import {type Instant, PodContents} from './contents.ts'
+import {PodContents} from './contents.ts'
 import {isMutable} from './manifest.ts'
-import {statusFile} from './paths.ts'
 import {movedAt, type Pod} from './pods.ts'
 import {type AppReport, rawNumber, reportedApp} from './report.ts'
 
@@ -17,11 +13,10 @@ export function reportApps(pod: Pod): AppReport[] {
 
 function reportOne(pod: Pod, contents: PodContents, manifest: PodManifest, app: RuntimeApp): AppReport {
   const root = contents.stage1Root()
-  const at = (file: string) => momentOf(root, file)
-  const status = statusFile(app.name)
-  const created = at(`${status}-created`)
-  const started = created === undefined ? undefined : at(`${status}-started`)
-  const finished = started === undefined ? undefined : at(status)
+  const at = (moment: 'created' | 'started' | 'ended') => contents.appMoment(app.name, moment, root)
+  const created = at('created')
+  const started = created === undefined ? undefined : at('started')
+  const finished = started === undefined ? undefined : at('ended')
   const over = isMutable(manifest) && pod.state !== 'running' && created !== undefined
   const state =
     created === undefined ? 'unknown' : over || finished !== undefined ? 'exited' : started === undefined ? 'created' : 'running'
@@ -36,11 +31,4 @@ function reportOne(pod: Pod, contents: PodContents, manifest: PodManifest, app: 
     ...(exitCode !== undefined && {exit_code: exitCode}),
     ...reportedApp(app, manifest),
   }
-}
-
-/** When a file was written; undefined while there is none, or something else in its place. */
-function momentOf(root: string, file: string): Instant | undefined {
-  const found = native().readFileBeneath(root, file, 64)
-  if (found === null || 'failure' in found) return undefined
-  return statSync(join(root, file), {bigint: true, throwIfNoEntry: false})?.mtimeNs
 }

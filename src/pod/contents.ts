@@ -9,7 +9,7 @@ import {type ImageManifest, type PodManifest, parseImageManifest, parsePodManife
 import {native} from '../native/index.ts'
 import type {TreeId} from '../treestore/index.ts'
 import {readIfPresent} from './absent.ts'
-import {appManifest, appTreeId, podFiles, startedFile, statusFile, supervisorStatus} from './paths.ts'
+import {appManifest, appTreeId, podFiles, statusFile, supervisorStatus} from './paths.ts'
 
 /** Nanoseconds since 1970; a Date would lose what the JSON forms promise. */
 export type Instant = bigint
@@ -101,10 +101,12 @@ export class PodContents {
     return refusedCall(root, app)
   }
 
-  /** Whether an app of a mutable pod was started, ever. */
-  isAppStarted(app: string, root: string = this.stage1Root()): boolean {
-    const bytes = native().readFileBeneath(root, startedFile(app), maxStatusBytes)
-    return bytes !== null && !('failure' in bytes)
+  /** When an app of a mutable pod was added, last started, or ended; undefined where the pod has nothing or something odd in that place. */
+  appMoment(app: string, moment: 'created' | 'started' | 'ended', root: string = this.stage1Root()): Instant | undefined {
+    const file = moment === 'ended' ? statusFile(app) : `${statusFile(app)}-${moment}`
+    const bytes = native().readFileBeneath(root, file, maxStatusBytes)
+    if (bytes === null || 'failure' in bytes) return undefined
+    return statSync(join(root, file), {bigint: true, throwIfNoEntry: false})?.mtimeNs
   }
 
   /** Where statuses of apps appear. */

@@ -29,5 +29,4 @@ export const stage2 = (app: string): string => join('opt/stage2', app)
 
 /** What stage1 writes for us, below its root file system. */
 export const statusFile = (app: string): string => join('rkt/status', app)
-export const startedFile = (app: string): string => join('rkt/status', `${app}-started`)
 export const supervisorStatus = 'rkt/supervisor-status'

@@ -14,14 +14,20 @@ export function podEvents(before: PodFacts | undefined, after: PodFacts | undefi
   if (after.place.state === 'prepared' && before?.place.state !== 'prepared') events.push(happened(EventType.POD_PREPARED))
   if (isAborted(after) && !(before && isAborted(before))) events.push(happened(EventType.POD_PREPARE_ABORTED))
   if (hasStarted(after) && !(before && hasStarted(before))) events.push(happened(EventType.POD_STARTED))
-  const appsBefore = new Map(before ? startedApps(before) : [])
-  for (const [name, status] of startedApps(after)) {
-    const exitedBefore = appsBefore.get(name)
-    if (exitedBefore === undefined) events.push(happened(EventType.APP_STARTED, name))
-    if (status !== null && (exitedBefore === undefined || exitedBefore === null)) {
-      events.push(happened(EventType.APP_EXITED, name, status === '' ? undefined : {exit_code: status}))
+  const earlier = new Map(before ? runsOf(before) : [])
+  for (const [name, run] of runsOf(after)) {
+    const last = earlier.get(name)
+    const isNew = last === undefined || last.start !== run.start
+    // One whose end nobody saw, for it was started again at once.
+    if (isNew && last?.status === null) events.push(happened(EventType.APP_EXITED, name))
+    if (isNew) events.push(happened(EventType.APP_STARTED, name))
+    if (run.status !== null && (isNew || last.status === null)) {
+      events.push(happened(EventType.APP_EXITED, name, run.status === '' ? undefined : {exit_code: run.status}))
     }
+    earlier.delete(name)
   }
+  // What is left was removed from its pod.
+  for (const [name, {status}] of earlier) if (status === null) events.push(happened(EventType.APP_EXITED, name))
   if (hasExited(after) && !(before && hasExited(before))) events.push(happened(EventType.POD_EXITED))
   return events
 }
@@ -30,7 +36,7 @@ export function podEvents(before: PodFacts | undefined, after: PodFacts | undefi
 function missed(before: PodFacts | undefined): Happening[] {
   if (before === undefined || !hasStarted(before) || hasExited(before)) return []
   const {uuid: id} = before.place
-  const apps = [...startedApps(before)].filter(([, status]) => status === null)
+  const apps = runsOf(before).filter(([, {status}]) => status === null)
   return [...apps.map(([from]) => ({from, id, type: EventType.APP_EXITED})), {from: id, id, type: EventType.POD_EXITED}]
 }
 
@@ -42,15 +48,23 @@ const hasStarted = ({message}: PodFacts) => message.startedAt > 0n
 
 const hasExited = ({message, place}: PodFacts) => message.startedAt > 0n && isAfterRun(place.state)
 
-/** Apps that have run, each with null while it runs, else its status as text, empty where nobody knows it. */
-function startedApps(facts: PodFacts): [name: string, status: string | null][] {
+/** One life of an app. */
+interface Run {
+  /** In a mutable pod, where an app has many. */
+  readonly start: bigint | undefined
+  /** Null while it runs, else its status as text, empty where nobody knows it. */
+  readonly status: string | null
+}
+
+/** The last run of each app that has run. */
+function runsOf(facts: PodFacts): [name: string, run: Run][] {
   if (!hasStarted(facts)) return []
-  const {isMutable, message, statuses, startedNames} = facts
+  const {message, place, starts, statuses} = facts
   return message.apps
-    .filter(({name}) => !isMutable || startedNames.has(name) || statuses.has(name))
+    .filter(({name}) => !starts || starts.has(name))
     .map(({name}) => {
       const status = statuses.get(name)
-      if (status !== undefined) return [name, String(status)]
-      return [name, isAfterRun(facts.place.state) ? '' : null]
+      const unknown = isAfterRun(place.state) ? '' : null
+      return [name, {start: starts?.get(name), status: status === undefined ? unknown : String(status)}]
     })
 }

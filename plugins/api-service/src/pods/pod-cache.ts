@@ -4,6 +4,7 @@
  */
 
 import {join} from 'node:path'
+import {isDeepStrictEqual} from 'node:util'
 import {toBinary} from '@bufbuild/protobuf'
 import {
   type Engine,
@@ -260,7 +261,14 @@ export const withManifest = ({manifest, message}: PodFacts): Pod => ({...message
 function isSame(before: CachedPod, after: CachedPod): boolean {
   const {facts: a} = before
   const {facts: b} = after
-  return a.place.path === b.place.path && a.place.state === b.place.state && a.fixed === b.fixed && before.encoded.equals(after.encoded)
+  return (
+    a.place.path === b.place.path &&
+    a.place.state === b.place.state &&
+    a.fixed === b.fixed &&
+    before.encoded.equals(after.encoded) &&
+    // An app that begins or ends well changes nothing of its pod.
+    isDeepStrictEqual([a.starts, a.statuses], [b.starts, b.statuses])
+  )
 }
 
 function isAlive(pid: number): boolean {

@@ -39,12 +39,10 @@ export interface PodFacts {
   readonly manifest: Buffer
   /** Read while neither the file nor what it names changes. */
   readonly fixed: FixedFacts | undefined
-  /** Statuses of apps that have ended. */
+  /** Statuses of apps that have ended, and were not started again. */
   readonly statuses: ReadonlyMap<string, number>
-  /** Its apps are started one by one. */
-  readonly isMutable: boolean
-  /** Apps of a mutable pod that were started. */
-  readonly startedNames: ReadonlySet<string>
+  /** When the apps of a mutable pod were last started, those that were; undefined for a pod whose apps begin and end with it. */
+  readonly starts: ReadonlyMap<string, bigint> | undefined
 }
 
 /** What does not change while the pod manifest does not. */
@@ -91,13 +89,19 @@ export function readPod(place: PodPlace, before: PodFacts | undefined, note: (li
   const after = isAfterRun(state)
   const isMutable = fixed?.manifest.annotations?.some(({name, value}) => name === mutable && value === 'true') ?? false
   const statuses = new Map<string, number>()
-  const startedNames = new Set<string>()
+  const starts = new Map<string, bigint>()
   if (fixed && (after || state === 'running')) {
     const root = attempt('stage1', () => contents.stage1Root())
-    for (const {name} of fixed.apps) {
-      const status = root === undefined ? undefined : attempt('status', () => contents.exitStatus(name, root))
-      if (status !== undefined) statuses.set(name, status)
-      if (isMutable && root !== undefined && attempt('start', () => contents.isAppStarted(name, root))) startedNames.add(name)
+    for (const {name} of root === undefined ? [] : fixed.apps) {
+      const started = isMutable ? attempt('start', () => contents.appMoment(name, 'started', root)) : undefined
+      if (started !== undefined) starts.set(name, started)
+      const status = attempt('status', () => contents.exitStatus(name, root))
+      const ended = started === undefined ? undefined : attempt('end', () => contents.appMoment(name, 'ended', root))
+      // That of the run before is there until the app runs again; that of an app which is removed goes before the app does.
+      const isOfThisRun = (ended ?? 0n) >= (started ?? 0n)
+      const last = started !== undefined && started === before?.starts?.get(name) ? before.statuses.get(name) : undefined
+      const known = status !== undefined && isOfThisRun ? status : last
+      if (known !== undefined) statuses.set(name, known)
     }
   }
   const message = create(PodSchema, {
@@ -120,7 +124,7 @@ export function readPod(place: PodPlace, before: PodFacts | undefined, note: (li
     }
     if (state === 'running') message.cgroup = attempt('cgroup', () => podCgroup(contents)) ?? ''
   }
-  return {fixed, isMutable, manifest: fixed?.bytes ?? Buffer.alloc(0), message, place, startedNames, statuses}
+  return {fixed, manifest: fixed?.bytes ?? Buffer.alloc(0), message, place, starts: isMutable ? starts : undefined, statuses}
 }
 
 const mutable = 'coreos.com/rkt/stage1/mutable'
