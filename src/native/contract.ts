@@ -144,6 +144,17 @@ export interface BecomeRequest {
   readonly launch?: string | undefined
 }
 
+/** What a running pod is found by, on the host. */
+export interface PodProcess {
+  /** Its pid 1, as the host counts. */
+  readonly pid: number
+  /**
+   * The root of its stage1, no link in it. A pod in whose mount namespace it has this path is served there; else the pod's own root is
+   * stage1's.
+   */
+  readonly stage1: string
+}
+
 export interface Xattr {
   readonly name: string
   readonly value: Buffer
@@ -200,13 +211,13 @@ export interface NativeAddon {
   overlayView(lowers: readonly string[]): Outcome<number>
   /**
    * Makes the place of an app in a running pod: `opt/stage2/APP` with the manifest of its image and, if there is one, the overlay that is
-   * its root (`target` is not looked at). `pid` is the pod's pid 1, as the host counts.
+   * its root (`target` is not looked at).
    */
-  addAppInside(pid: number, app: string, manifest: Buffer, overlay: OverlayMount | null): Outcome<boolean>
+  addAppInside(pod: PodProcess, app: string, manifest: Buffer, overlay: OverlayMount | null): Outcome<boolean>
   /** Takes that place out of a running pod, as far as it is there. */
-  removeAppInside(pid: number, app: string): Outcome<boolean>
+  removeAppInside(pod: PodProcess, app: string): Outcome<boolean>
   /** Marks a moment in the life of an app: an empty file `rkt/status/APP-MOMENT`, made anew. */
-  markAppInside(pid: number, app: string, moment: 'created' | 'started'): Outcome<boolean>
+  markAppInside(pod: PodProcess, app: string, moment: 'created' | 'started'): Outcome<boolean>
   /** Detaches whatever is mounted below `dir` in this mount namespace, deepest first; answers the mount points. */
   unmountBelow(dir: string): Outcome<readonly string[]>
   /**

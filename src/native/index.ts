@@ -18,6 +18,7 @@ export type {
   NativeFailure,
   Outcome,
   OverlayMount,
+  PodProcess,
   RenderedLayer,
   RenderRequest,
   RenderSource,

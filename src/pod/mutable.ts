@@ -3,16 +3,17 @@
  * the lock `pod.lck`; of an app that cannot be added nothing stays.
  */
 
-import {existsSync, renameSync, rmSync, writeFileSync} from 'node:fs'
+import {existsSync, realpathSync, renameSync, rmdirSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {encodePodManifest, type PodManifest, type RuntimeApp} from '../appc/index.ts'
-import {causeChain, RktError} from '../errors.ts'
-import {FileLock, native, unwrap} from '../native/index.ts'
+import {RktError} from '../errors.ts'
+import {FileLock, native, type PodProcess, unwrap} from '../native/index.ts'
 import type {NamedImage} from '../store/index.ts'
 import {PodContents} from './contents.ts'
 import {cross, crossingFailure} from './crossing.ts'
 import type {PodEngine} from './engine-slice.ts'
 import {makeDirectory, writeNew} from './files.ts'
+import {withCause} from './garbage.ts'
 import {podLeader} from './leader.ts'
 import {isMutable} from './manifest.ts'
 import {PodOverlays} from './overlay.ts'
@@ -41,12 +42,11 @@ export async function readyPod({pods}: Pick<PodEngine, 'pods'>, text: string): P
 type MutableEngine = PodEngine
 
 /** Does something to the apps of a pod while nobody else does. */
-async function alone<T>(pod: Pod<'running'>, action: (contents: PodContents, manifest: PodManifest) => Promise<T>): Promise<T> {
+async function alone<T>(pod: Pod, action: (manifest: PodManifest) => Promise<T>): Promise<T> {
   using _lock = await FileLock.acquire(join(pod.path, podFiles.manifestLock), 'exclusive', {timeoutMs: patienceMs})
-  const contents = new PodContents(pod)
-  const manifest = contents.manifest()
+  const manifest = new PodContents(pod).manifest()
   if (!isMutable(manifest)) throw fail('immutable pod')
-  return await action(contents, manifest)
+  return await action(manifest)
 }
 
 /** Adds an app to a running pod, without starting it; answers its name. */
@@ -61,19 +61,22 @@ export async function addApp(
   const overlay = new PodContents(pod).usesOverlay
   const ready = overlay ? await renderedImage(engine, image) : await storedImage(engine, image)
   const app = appOf(ready)
-  return await alone(pod, async (_, manifest) => {
+  return await alone(pod, async (manifest) => {
     if (manifest.apps.some(({name}) => name === app.name)) throw fail(`error: multiple apps with name ${app.name}`)
-    const pid = await podLeader(engine.pods, pod)
-    await forget(engine, pod, pid, app.name)
+    const running = await processOf(engine, pod)
+    await forget(pod, app.name, running)
     try {
-      await place(engine, pod, pid, app, ready)
-      writeManifest(pod, {...manifest, apps: [...manifest.apps, app]})
-      unwrap(native().markAppInside(pid, app.name, 'created'))
+      await place(engine, pod, running, app, ready)
+      const next = {...manifest, apps: [...manifest.apps, app]}
+      writeManifest(pod, next)
+      unwrap(native().markAppInside(running, app.name, 'created'))
       await crossed(engine, pod, 'app/add', app.name, [`--uuid=${pod.uuid}`])
-      await updateRegistration(pod, {manifest: ready.bytes, name: app.name})
+      await updateRegistration(pod, next, {manifest: ready.bytes, name: app.name})
     } catch (error) {
       writeManifest(pod, manifest)
-      await forget(engine, pod, pid, app.name)
+      // The metadata service may have been told of the app, or have read of it as it started. The first failure is the one that counts.
+      await updateRegistration(pod, manifest).catch(() => {})
+      await forget(pod, app.name, running)
       throw error
     }
     return app.name
@@ -81,13 +84,13 @@ export async function addApp(
 }
 
 /** The directories and mounts of an app. */
-async function place(engine: MutableEngine, pod: Pod<'running'>, pid: number, app: RuntimeApp, image: ReadyImage): Promise<void> {
+async function place(engine: MutableEngine, pod: Pod, running: PodProcess, app: RuntimeApp, image: ReadyImage): Promise<void> {
   const {name} = app
   const manifest = Buffer.from(image.bytes)
   makeDirectory(join(pod.path, appInfo(name)), 0o750)
   writeNew(join(pod.path, appManifest(name)), manifest, 0o640)
   if (image.tree === undefined) {
-    unwrap(native().addAppInside(pid, name, manifest, null))
+    unwrap(native().addAppInside(running, name, manifest, null))
     await engine.treestore.renderInto(image.key, join(pod.path, podFiles.stage1Rootfs, stage2(name), 'rootfs'), {shift: null})
     return
   }
@@ -95,24 +98,39 @@ async function place(engine: MutableEngine, pod: Pod<'running'>, pid: number, ap
   using overlays = new PodOverlays(engine.treestore, pod.path, pod.path)
   const {layer, mount} = overlays.app(image.tree, name, join(podFiles.stage1Rootfs, stage2(name), 'rootfs'))
   writeMtab(layer)
-  unwrap(native().addAppInside(pid, name, manifest, mount))
+  unwrap(native().addAppInside(running, name, manifest, mount))
 }
 
-/** Removes all that a pod has of an app but its line in the manifest. What is absent is removed. */
-async function forget({treestore: _}: MutableEngine, pod: Pod<'running'>, pid: number, app: string): Promise<void> {
-  unwrap(native().removeAppInside(pid, app))
+/** Where a running pod is found. */
+const processOf = async ({pods}: MutableEngine, pod: Pod<'running'>): Promise<PodProcess> => ({
+  pid: await podLeader(pods, pod),
+  stage1: join(realpathSync(pod.path), podFiles.stage1Rootfs),
+})
+
+/** Removes all that a pod, running or not, has of an app but its line in the manifest. What is absent is removed. */
+async function forget(pod: Pod, app: string, running?: PodProcess): Promise<void> {
+  if (running) unwrap(native().removeAppInside(running, app))
   const contents = new PodContents(pod)
   if (existsSync(join(pod.path, appTreeId(app)))) {
     const directory = join(pod.path, podFiles.overlay, contents.appTreeId(app))
     // Other apps of the same image have theirs beside it.
     for (const part of ['upper', 'work']) unwrap(await native().removeTree(join(directory, part, app)))
+    for (const part of ['upper', 'work', '.']) removeIfEmpty(join(directory, part))
   } else if (!contents.usesOverlay) {
     unwrap(await native().removeTree(join(pod.path, podFiles.stage1Rootfs, stage2(app))))
   }
   rmSync(join(pod.path, appInfo(app)), {force: true, recursive: true})
 }
 
-function writeManifest(pod: Pod<'running'>, manifest: PodManifest): void {
+function removeIfEmpty(directory: string): void {
+  try {
+    rmdirSync(directory)
+  } catch {
+    // Others have something there, or nobody had.
+  }
+}
+
+function writeManifest(pod: Pod, manifest: PodManifest): void {
   const path = join(pod.path, podFiles.manifest)
   const temporary = `${path}.${process.pid}`
   rmSync(temporary, {force: true})
@@ -148,9 +166,9 @@ const known = (manifest: PodManifest, app: string): void => {
 
 /** Starts an app of a running pod; one that runs is left alone. */
 export async function startApp(engine: MutableEngine, pod: Pod<'running'>, app: string): Promise<void> {
-  await alone(pod, async (_, manifest) => {
+  await alone(pod, async (manifest) => {
     known(manifest, app)
-    unwrap(native().markAppInside(await podLeader(engine.pods, pod), app, 'started'))
+    unwrap(native().markAppInside(await processOf(engine, pod), app, 'started'))
     await crossed(engine, pod, 'app/start', app)
   })
 }
@@ -160,24 +178,31 @@ const notRunning = 5
 
 /** Stops an app of a running pod, and waits for its end. */
 export async function stopApp(engine: MutableEngine, pod: Pod<'running'>, app: string): Promise<void> {
-  await alone(pod, async (_, manifest) => {
+  await alone(pod, async (manifest) => {
     known(manifest, app)
     if ((await crossed(engine, pod, 'app/stop', app, [], [notRunning])) === notRunning) throw fail(`app "${app}" is not running`)
   })
 }
 
-/** Stops an app, if it runs, and removes it from its pod. */
-export async function removeApp(engine: MutableEngine, pod: Pod<'running'>, app: string): Promise<void> {
-  await alone(pod, async (_, manifest) => {
+/** Stops an app, if it runs, and removes it from its pod, which may have ended. */
+export async function removeApp(engine: MutableEngine, pod: Pod, app: string): Promise<void> {
+  // A pod that has ended is not collected meanwhile.
+  using kept = isInState(pod, 'running') ? null : FileLock.tryAcquire(pod.path, 'shared')
+  if (!isInState(pod, 'running') && !kept) throw new RktError('RKT_POD_STATE', `pod "${pod.uuid}" is currently being deleted`)
+  await alone(pod, async (manifest) => {
     known(manifest, app)
-    await crossed(engine, pod, 'app/stop', app, [], [notRunning])
-    await crossed(engine, pod, 'app/rm', app)
+    if (isInState(pod, 'running')) {
+      await crossed(engine, pod, 'app/stop', app, [], [notRunning])
+      await crossed(engine, pod, 'app/rm', app)
+    }
     // The manifest last: until then the app can be removed again.
-    await forget(engine, pod, await podLeader(engine.pods, pod), app)
-    writeManifest(pod, {...manifest, apps: manifest.apps.filter(({name}) => name !== app)})
-    await updateRegistration(pod)
+    await forget(pod, app, isInState(pod, 'running') ? await processOf(engine, pod) : undefined)
+    const next = {...manifest, apps: manifest.apps.filter(({name}) => name !== app)}
+    writeManifest(pod, next)
+    try {
+      await updateRegistration(pod, next)
+    } catch (cause) {
+      engine.diagnostics.note('app', withCause(`warning: the metadata service still knows app "${app}"`, cause))
+    }
   })
 }
-
-/** The innermost message of a failure, for a sentence of the command's own around it. */
-export const innermost = (error: unknown): string => causeChain(error).at(-1) ?? ''

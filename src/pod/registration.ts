@@ -6,6 +6,7 @@
 import {existsSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
 import {setTimeout as sleep} from 'node:timers/promises'
+import {encodePodManifest, type PodManifest} from '../appc/index.ts'
 import {causeChain, RktError} from '../errors.ts'
 import {defaultDirectories} from '../privileges.ts'
 import {readIfPresent} from './absent.ts'
@@ -73,17 +74,18 @@ export async function registerPod(
 }
 
 /**
- * Tells the service which apps a registered pod has by now; `added` is the manifest of the image of a new one. A service that does not
- * run reads all of it from the pod's directory when it starts.
+ * Tells the service which apps a registered pod has from now on; `added` is the manifest of the image of a new one. A service that does
+ * not run reads all of it from the pod's directory when it starts.
  */
 export async function updateRegistration(
   {path, uuid}: {readonly path: string; readonly uuid: string},
+  manifest: PodManifest,
   added?: {readonly name: string; readonly manifest: Uint8Array},
 ): Promise<void> {
   const token = existsSync(join(path, podFiles.metadataMarker)) && readIfPresent(join(path, podFiles.metadataToken))
   if (!token) return
   try {
-    await put(`/pods/${uuid}`, readIfPresent(join(path, podFiles.manifest)) ?? '', `?token=${token.toString('latin1').trim()}`)
+    await put(`/pods/${uuid}`, encodePodManifest(manifest), `?token=${token.toString('latin1').trim()}`)
     if (added) await put(`/pods/${uuid}/${added.name}`, added.manifest)
   } catch (cause) {
     if (!isUnreachable(cause)) throw failure(cause)

@@ -27,8 +27,10 @@ export async function runSandbox(engine: SandboxEngine, options: SandboxOptions)
   const launch = await orRemoved(engine, pod, async () => {
     try {
       for (const name of mutableEntrypoints) entrypointPath(prepared.stage1.manifest, name)
-    } catch (cause) {
-      throw new RktError('RKT_STAGE1_IMMUTABLE', 'stage1 does not support mutable pods', {cause})
+    } catch (error) {
+      // Which entrypoint it lacks tells nobody more.
+      engine.diagnostics.debug('sandbox', String(error))
+      throw new RktError('RKT_STAGE1_IMMUTABLE', 'stage1 does not support mutable pods')
     }
     return await setUpPod(engine, pod, prepared, {...options.run, mutable: true})
   })

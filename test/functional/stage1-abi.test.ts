@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
-import {existsSync, mkdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, busybox, eventually, foreignFlavor, type RunningPod} from './harness/index.ts'
+import {aHost, aSandbox, busybox, eventually, foreignFlavor, type RunningPod} from './harness/index.ts'
 
 function recorded(pod: RunningPod, name: string): string[] {
   return readFileSync(join(pod.dir, 'abi', name), 'utf8')
@@ -318,4 +318,76 @@ test('attach of another flavor gets the documented arguments, environment and st
   assert.match(await host.refused(['attach', without.uuid]), /attach: attach failed: .*coreos\.com\/rkt\/stage1\/attach/)
   assert.equal((await host.rkt(['app', 'sandbox', `--stage1-path=${flavor}`])).status, 1)
   await without.stop()
+})
+
+test('the apps of a mutable pod of another flavor: documented arguments and environment, and what the entrypoints find', async () => {
+  await using host = await aHost()
+  const flavor = await foreignFlavor({entrypoints: ['run', 'enter', 'stop', 'gc', 'app/add', 'app/start', 'app/stop', 'app/rm']})
+  const image = (await host.ok(['fetch', '--full', await busybox()])).trim()
+  const {dir, process, uuid} = await aSandbox(host, '--net=none', `--stage1-path=${flavor}`)
+  const lines = (name: string): string[] =>
+    readFileSync(join(dir, 'abi', name), 'utf8')
+      .trimEnd()
+      .split('\n')
+  const given = (verb: string): string[] => lines(`app-${verb}.arguments`).slice(1)
+  const state = async (): Promise<string> => await host.ok(['app', 'list', '--no-legend', uuid])
+  const app = async (verb: string): Promise<string> => await host.ok(['app', verb, uuid, '--app=one'])
+
+  await host.ok(['app', 'add', uuid, image, '--name=one'])
+  assert.deepEqual(lines('run.arguments').slice(1), ['--net=none', `--local-config=${host.localConfig}`, '--mutable', uuid])
+  assert.deepEqual(given('add'), ['--debug=false', `--uuid=${uuid}`, '--app=one'])
+  assert.deepEqual(lines('app-add.directory'), [dir])
+  assert.deepEqual(
+    JSON.parse(lines('app-add.pod').join('')).apps.map(({name}: {name: string}) => name),
+    ['one'],
+  )
+  assert.deepEqual(lines('app-add.place'), ['manifest', 'rootfs'])
+  assert.ok(lines('app-add.rootfs').includes('bin'))
+  assert.equal(await state(), 'one\tcreated\n')
+  await app('start')
+  assert.deepEqual(given('start'), ['--debug=false', '--app=one'])
+  assert.equal(await state(), 'one\trunning\n')
+  await app('stop')
+  assert.deepEqual(given('stop'), ['--debug=false', '--app=one'])
+  assert.equal(await state(), 'one\texited\n')
+  assert.match(await host.refused(['app', 'stop', uuid, '--app=one']), /app "one" is not running/)
+  await app('start')
+  assert.equal(await state(), 'one\trunning\n')
+  for (const verb of ['add', 'start', 'stop']) {
+    const environment = lines(`app-${verb}.environment`).filter((line) => !/^(PWD|SHLVL|_|OLDPWD)=/.test(line))
+    assert.deepEqual(environment.map((line) => line.split('=')[0]).sort(), ['PATH', 'RKT_STAGE1_ENTERCMD', 'RKT_STAGE1_ENTERPID'])
+  }
+
+  const debug = await host.rkt(['--debug', 'app', 'rm', uuid, '--app=one'])
+  assert.equal(debug.status, 0, debug.stderr)
+  assert.match(debug.stderr, /the foreign stop of one[\s\S]*the foreign rm of one/)
+  assert.deepEqual(
+    [given('stop'), given('rm')],
+    [
+      ['--debug=true', '--app=one'],
+      ['--debug=true', '--app=one'],
+    ],
+  )
+  assert.equal(await state(), '')
+  writeFileSync(join(dir, 'abi/refuse-add'), '3')
+  assert.match(await host.refused(['app', 'add', uuid, image, '--name=two']), /error adding app to pod: the foreign add of two$/m)
+  const stage2 = `/proc/${readFileSync(join(dir, 'pid'), 'utf8').trim()}/root${dir}/stage1/rootfs/opt/stage2`
+  assert.deepEqual([await state(), readdirSync(join(dir, 'appsinfo')), readdirSync(stage2)], ['', [], []])
+  await host.ok(['stop', uuid])
+  assert.equal((await process.exit).status, 0)
+})
+
+test('without an entrypoint for apps a flavor has no sandbox, or refuses only what it lacks', async () => {
+  await using host = await aHost()
+  const image = (await host.ok(['fetch', '--full', await busybox()])).trim()
+  const without = await foreignFlavor({entrypoints: ['run', 'enter', 'stop', 'gc', 'app/add', 'app/start', 'app/stop']})
+  const refused = await host.rkt(['app', 'sandbox', '--net=none', `--stage1-path=${without}`])
+  assert.deepEqual([refused.status, host.pods()], [1, []])
+  assert.match(refused.stderr, /stage1 does not support mutable pods/)
+
+  const some = await foreignFlavor({entrypoints: ['run', 'enter', 'stop', 'gc', 'app/start', 'app/stop', 'app/rm']})
+  const {uuid} = await aSandbox(host, '--net=none', `--stage1-path=${some}`)
+  assert.match(await host.refused(['app', 'add', uuid, image]), /error adding app to pod: .*coreos\.com\/rkt\/stage1\/app\/add" not found/)
+  assert.equal(await host.ok(['app', 'list', '--no-legend', uuid]), '')
+  await host.ok(['stop', uuid])
 })

@@ -1,5 +1,5 @@
 //! What is done inside of a running pod: in its mount namespace, by a thread of its own that ends right after. The pod is hostile: every
-//! path is resolved below its root through no link, and its /proc is not asked.
+//! path is resolved below the root of its stage1 through no link, and its /proc is not asked.
 
 use crate::beneath;
 use crate::exec::OverlayMount;
@@ -23,13 +23,22 @@ const CODE: &str = "RKT_POD_INSIDE";
 const STAGE2: &str = "opt/stage2";
 const STATUS: &str = "rkt/status";
 
-/// Makes the place of an app in a running pod, with the manifest of its image and, if it has one, the overlay that is its root.
-#[napi(catch_unwind)]
-pub fn add_app_inside(pid: i32, app: String, manifest: Buffer, overlay: Option<OverlayMount>) -> Outcome<bool> {
-    outcome(try_add(pid, &app, &manifest, overlay.as_ref()).map(|()| true))
+/// A pod that runs, as the host sees it.
+#[napi(object)]
+pub struct RunningPod {
+    /// Of its pid 1.
+    pub pid: i32,
+    /// The root of its stage1, no link in it.
+    pub stage1: String,
 }
 
-fn try_add(pid: i32, app: &str, manifest: &[u8], overlay: Option<&OverlayMount>) -> Result<(), NativeFailure> {
+/// Makes the place of an app in a running pod, with the manifest of its image and, if it has one, the overlay that is its root.
+#[napi(catch_unwind)]
+pub fn add_app_inside(pod: RunningPod, app: String, manifest: Buffer, overlay: Option<OverlayMount>) -> Outcome<bool> {
+    outcome(try_add(&pod, &app, &manifest, overlay.as_ref()).map(|()| true))
+}
+
+fn try_add(pod: &RunningPod, app: &str, manifest: &[u8], overlay: Option<&OverlayMount>) -> Result<(), NativeFailure> {
     check_name(app)?;
     // Its directories are the host's.
     let mount = overlay.map(|overlay| {
@@ -44,7 +53,10 @@ fn try_add(pid: i32, app: &str, manifest: &[u8], overlay: Option<&OverlayMount>)
         })
     });
     let mount = mount.transpose()?;
-    inside(pid, |root| {
+    inside(pod, |root| {
+        // A pod that began without apps may have no place for them yet.
+        make_directory(root, "opt")?;
+        make_directory(&beneath::locate(root, Path::new("opt"), OFlags::DIRECTORY)?, "stage2")?;
         let stage2 = beneath::locate(root, Path::new(STAGE2), OFlags::DIRECTORY)?;
         make_directory(&stage2, app)?;
         let place = beneath::locate(&stage2, Path::new(app), OFlags::DIRECTORY)?;
@@ -60,15 +72,19 @@ fn try_add(pid: i32, app: &str, manifest: &[u8], overlay: Option<&OverlayMount>)
 
 /// Takes the place of an app out of a running pod, as far as it is there: what is mounted at its root, and what surrounds that.
 #[napi(catch_unwind)]
-pub fn remove_app_inside(pid: i32, app: String) -> Outcome<bool> {
-    outcome(try_remove(pid, &app).map(|()| true))
+pub fn remove_app_inside(pod: RunningPod, app: String) -> Outcome<bool> {
+    outcome(try_remove(&pod, &app).map(|()| true))
 }
 
-fn try_remove(pid: i32, app: &str) -> Result<(), NativeFailure> {
+fn try_remove(pod: &RunningPod, app: &str) -> Result<(), NativeFailure> {
     check_name(app)?;
-    inside(pid, |root| {
-        let stage2 = beneath::locate(root, Path::new(STAGE2), OFlags::DIRECTORY)?;
-        let place = match beneath::locate(&stage2, Path::new(app), OFlags::DIRECTORY) {
+    inside(pod, |root| {
+        let stage2 = beneath::locate(root, Path::new(STAGE2), OFlags::DIRECTORY);
+        let place = stage2.as_ref().map_err(|errno| *errno).and_then(|stage2| {
+            let place = beneath::locate(stage2, Path::new(app), OFlags::DIRECTORY)?;
+            Ok((stage2, place))
+        });
+        let (stage2, place) = match place {
             Err(Errno::NOENT) => return Ok(()),
             other => other?,
         };
@@ -96,18 +112,18 @@ fn try_remove(pid: i32, app: &str) -> Result<(), NativeFailure> {
             Err(Errno::NOTEMPTY) => return Ok(()),
             other => other?,
         }
-        remove(&stage2, app, AtFlags::REMOVEDIR)
+        remove(stage2, app, AtFlags::REMOVEDIR)
     })
     .map_err(|errno| failed(&format!("cannot take app \"{app}\" out of the pod"), errno))
 }
 
 /// Marks a moment in the life of an app by an empty file `rkt/status/APP-MOMENT`, made anew.
 #[napi(catch_unwind)]
-pub fn mark_app_inside(pid: i32, app: String, moment: String) -> Outcome<bool> {
+pub fn mark_app_inside(pod: RunningPod, app: String, moment: String) -> Outcome<bool> {
     let mark = || {
         check_name(&app)?;
         check_name(&moment)?;
-        inside(pid, |root| {
+        inside(&pod, |root| {
             let directory = beneath::locate(root, Path::new(STATUS), OFlags::DIRECTORY)?;
             write_anew(&directory, &format!("{app}-{moment}"), b"")
         })
@@ -124,15 +140,20 @@ fn check_name(name: &str) -> Result<(), NativeFailure> {
     Err(NativeFailure::new(CODE, format!("{name:?} is no name of an app")))
 }
 
-/// Does it in the mount namespace of a process; `root` is the root there.
-fn inside<T: Send>(pid: i32, act: impl FnOnce(&OwnedFd) -> Result<T, Errno> + Send) -> Result<T, Errno> {
+/// Does it in the mount namespace of a pod; `root` is that of its stage1 there.
+fn inside<T: Send>(pod: &RunningPod, act: impl FnOnce(&OwnedFd) -> Result<T, Errno> + Send) -> Result<T, Errno> {
     let namespace =
-        openat(rustix::fs::CWD, format!("/proc/{pid}/ns/mnt"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        openat(rustix::fs::CWD, format!("/proc/{}/ns/mnt", pod.pid), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             sys::unshare_directories()?;
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))?;
-            act(&beneath::open_root(Path::new("/"))?)
+            let root = beneath::open_root(Path::new("/"))?;
+            // A flavor that has made stage1's root its own has nothing at the path that it has on the host.
+            match beneath::locate(&root, Path::new(&pod.stage1), OFlags::DIRECTORY) {
+                Err(Errno::NOENT) => act(&root),
+                stage1 => act(&stage1?),
+            }
         });
         thread.join().unwrap_or(Err(Errno::IO))
     })

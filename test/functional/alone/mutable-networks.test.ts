@@ -1,7 +1,10 @@
 /** Pods whose apps come and go, on networks: what reaches their apps, and what these reach. */
 import assert from 'node:assert/strict'
+import {mkdirSync, readdirSync, rmSync} from 'node:fs'
+import {createServer} from 'node:http'
+import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, answers, aSandbox, ask, eventually, type Host, Lan, type Running, webServer} from '../harness/index.ts'
+import {aHost, answers, aSandbox, ask, busybox, eventually, type Host, Lan, type Running, webServer} from '../harness/index.ts'
 
 test('a web server that is added to a sandbox answers at the port that the sandbox has', async () => {
   using lan = new Lan()
@@ -69,6 +72,45 @@ for (const net of ['host', 'default']) {
     await host.ok(['stop', uuid])
   })
 }
+
+test('an app that the metadata service refuses is not added, nor known to it; one that is removed is gone, whatever the service says', async () => {
+  await using host = await aHost()
+  const image = (await host.ok(['fetch', '--full', await busybox()])).trim()
+  // A service whose disk is full, as it were: what it refuses is decided by the test.
+  let refused = /\/two$/
+  const told: string[][] = []
+  await using service = createServer((request, response) => {
+    const body: Buffer[] = []
+    request.on('data', (chunk: Buffer) => body.push(chunk))
+    request.on('end', () => {
+      const path = request.url?.replace(/\?.*/, '') ?? ''
+      response.statusCode = refused.test(path) ? 500 : 200
+      if (/^\/pods\/[\da-f-]+$/.test(path) && request.method === 'PUT') {
+        const {apps}: {apps: {name: string}[] | null} = JSON.parse(Buffer.concat(body).toString())
+        told.push((apps ?? []).map(({name}) => name))
+      }
+      response.end()
+    })
+  })
+  mkdirSync('/run/rkt', {recursive: true})
+  rmSync('/run/rkt/metadata-svc.sock', {force: true})
+  service.listen('/run/rkt/metadata-svc.sock')
+  const {dir, uuid} = await aSandbox(host, '--net=host', '--mds-register')
+  const add = (name: string) => ['app', 'add', uuid, image, `--name=${name}`]
+  const apps = async () => (await host.ok(['app', 'list', '--no-legend', uuid])).trim().split('\n')
+  await host.ok(add('one'))
+
+  assert.match(await host.refused(add('two')), /error adding app to pod: PUT \/pods\/\S+\/two returned 500/)
+
+  assert.deepEqual(told, [[], ['one'], ['one', 'two'], ['one']])
+  assert.deepEqual([await apps(), readdirSync(join(dir, 'appsinfo'))], [['one\tcreated'], ['one']])
+  refused = /./
+  const {status, stderr} = await host.rkt(['app', 'rm', uuid, '--app=one'])
+  assert.equal(status, 0, stderr)
+  assert.match(stderr, /warning: the metadata service still knows app "one": PUT \/pods\/\S+ returned 500/)
+  assert.deepEqual(await apps(), [''])
+  await host.ok(['stop', uuid])
+})
 
 test('a sandbox that cannot be registered is refused before there is one', async () => {
   await using host = await aHost()
