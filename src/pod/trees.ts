@@ -18,10 +18,11 @@ export function treesInUse(pods: Pods, note: (line: string) => void): ReadonlyMa
       continue
     }
     if (!contents.usesOverlay) continue
-    try {
-      for (const {name} of contents.manifest().apps) add(trees, contents.appTreeId(name), pod.uuid)
-    } catch {
-      note(`cannot get apps treestoreID for pod ${pod.uuid}`)
+    // One app may be on its way out of the pod, while the trees of the others are mounted.
+    const apps = attempt(() => contents.manifest().apps.map(({name}) => attempt(() => contents.appTreeId(name))))
+    for (const tree of apps ?? [undefined]) {
+      if (tree === undefined) note(`cannot get apps treestoreID for pod ${pod.uuid}`)
+      else add(trees, tree, pod.uuid)
     }
   }
   return trees
@@ -62,6 +63,14 @@ function stage1Images(contents: PodContents, treestore: PodEngine['treestore']):
   } catch {
     // only root reaches into trees
     return []
+  }
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
   }
 }
 
