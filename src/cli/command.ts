@@ -38,6 +38,8 @@ export interface ImageArgument<C extends Declaration = Declaration> {
 }
 
 export interface ParsedImages<C extends Declaration> {
+  /** The words before the images. */
+  readonly argv: readonly string[]
   readonly flags: FlagValues<C['flags']>
   readonly images: readonly ImageArgument<C>[]
 }
@@ -47,6 +49,8 @@ export interface ImageParseOptions {
   readonly appArguments?: boolean
   /** The outer sentence of a failure. */
   readonly failure?: string
+  /** How many words stand before the images. */
+  readonly leading?: number
 }
 
 /** `--help` was given: no failure, but the command does not run. */
@@ -112,13 +116,14 @@ export abstract class EngineCommand {
   /** Words to images, each with its own options and arguments. */
   protected async parseImages<C extends Declaration>(
     declaration: C,
-    {appArguments = true, failure = 'error parsing app image arguments'}: ImageParseOptions = {},
+    {appArguments = true, failure = 'error parsing app image arguments', leading = 0}: ImageParseOptions = {},
   ): Promise<ParsedImages<C>> {
     const {flags, values: pod, words} = this.#read(declaration, false)
     try {
-      const {images, notices} = scanImages(words, flags, pod, {appArguments})
+      const {images, notices} = scanImages(words.slice(leading), flags, pod, {appArguments})
       this.#accept(pod, notices)
       return {
+        argv: words.slice(0, leading),
         flags: pod.result(({perImage}) => perImage !== true),
         images: images.map(({args, reference, values}) => ({args, flags: values.result(({perImage}) => perImage !== false), reference})),
       } as unknown as ParsedImages<C>

@@ -22,11 +22,19 @@ export function errorLines(thrown: unknown, prefix: string, {debug}: {debug: boo
 }
 
 /**
- * Which URL, image, layer or key it was, of a failure of what comes from elsewhere: the sentence before the innermost cause, where that
- * one does not say so itself.
+ * What it was about: the sentence before the innermost cause, where that one does not say so itself. Asked of failures of what comes from
+ * elsewhere, a URL, an image, a layer or a key, and of the kernel's bare words.
  */
-function objectOf({code}: RktError, causes: readonly string[]): string | undefined {
+function objectOf(error: RktError, causes: readonly string[]): string | undefined {
   const innermost = causes.at(-1)
-  if (innermost === undefined || !isOfTransfer.test(code)) return undefined
+  if (innermost === undefined) return undefined
+  if (isBare(error)) return causes.at(-2)
+  if (!isOfTransfer.test(error.code)) return undefined
   return /^its? /.test(innermost) || !namesItself.test(innermost) ? causes.at(-2) : undefined
+}
+
+/** Whether the innermost cause is the kernel's text and nothing else. */
+function isBare(error: Error): boolean {
+  if (error.cause instanceof Error) return isBare(error.cause)
+  return error.name === 'SystemError' && !error.message.includes(': ')
 }

@@ -189,7 +189,7 @@ export class Store implements Disposable {
   async #verified(key: ImageKey, identity: ImageIdentity | undefined): Promise<Buffer> {
     if (this.oci(key) !== null) return Buffer.from(encodeImageManifest(this.#documents(key, identity).view))
     using _lock = await this.lock(key, 'shared')
-    const fd = openSync(this.blobPath(key), 'r')
+    const fd = openBlob(this.blobPath(key))
     try {
       const ingested = unwrap(await native().ingestAci(fd, this.tmpDir()))
       closeSync(ingested.fd)
@@ -372,6 +372,14 @@ export class Store implements Disposable {
 
 export function openStore(casDir: string): Store {
   return new Store(casDir)
+}
+
+function openBlob(path: string): number {
+  try {
+    return openSync(path, 'r')
+  } catch (error) {
+    throw new RktError('RKT_STORE_DAMAGED', 'cannot open the image', {cause: systemError('open', path, error), hint: damageHint})
+  }
 }
 
 function absent(key: ImageKey): RktError {

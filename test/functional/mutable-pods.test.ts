@@ -1,9 +1,9 @@
 /** Pods whose apps come and go: every operation on real pods, from many processes, in any order. */
 import assert from 'node:assert/strict'
-import {mkdirSync, readdirSync, readFileSync, writeFileSync} from 'node:fs'
+import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, aSandbox, busybox, eventually, type Host} from './harness/index.ts'
+import {addBusybox, aHost, aSandbox, buildImage, busybox, contents, eventually, type Host, manifest} from './harness/index.ts'
 
 const sandbox = (host: Host, ...options: string[]) => aSandbox(host, '--net=none', ...options)
 
@@ -78,6 +78,54 @@ test('an app that fails ends neither the sandbox nor the others, and says with w
   assert.equal((await process.exit).status, 0)
 })
 
+for (const options of [[], ['--no-overlay']]) {
+  test(`an app of a pod that has ended is removed${options.map((option) => ` with ${option}`)}, and the rest stays`, async () => {
+    await using host = await aHost()
+    const image = await stored(host)
+    const {dir, process, uuid} = await sandbox(host, ...options)
+    for (const name of ['one', 'two']) {
+      await host.ok(['app', 'add', uuid, image, `--name=${name}`, ...shell(`echo ${name} > /name; exit 3`)])
+      await host.ok(['app', 'start', uuid, `--app=${name}`])
+      await eventually(async () => (await states(host, uuid))[name] === 'exited', 'the end of the app')
+    }
+    await host.ok(['stop', uuid])
+    await process.exit
+
+    await host.ok(['app', 'rm', uuid, '--app=one'])
+    assert.match(await host.refused(['app', 'rm', uuid, '--app=one']), /error removing app: error: nonexistent app "one"/)
+
+    assert.deepEqual(await states(host, uuid), {two: 'exited'})
+    assert.match(await host.ok(['app', 'status', uuid, '--app=two']), /exit_code=3/)
+    const left = contents(dir).filter((line) => /\/name$/.test(line.split(' ').at(2) ?? '') || line.includes('/one/rootfs/bin/busybox'))
+    assert.equal(left.length, 1, left.join('\n'))
+    assert.deepEqual(readdirSync(join(dir, 'appsinfo')), ['two'])
+    await host.ok(['gc', '--mark-only'])
+    await host.ok(['app', 'rm', uuid, '--app=two'])
+    assert.deepEqual(await states(host, uuid), {})
+    await host.ok(['gc', '--grace-period=0s'])
+    assert.deepEqual(host.pods(), [])
+  })
+}
+
+test('collecting images takes nothing from a pod in which the removal of an app was killed half way', async () => {
+  await using host = await aHost()
+  const steady = await stored(host)
+  const file = await buildImage(manifest({app: {exec: ['/bin/sleep', '1000']}, name: 'example.com/leaving'}), addBusybox)
+  const image = (await host.ok(['fetch', '--full', file])).trim()
+  const {dir, uuid} = await sandbox(host)
+  await host.ok(['app', 'add', uuid, image, '--name=leaving'])
+  await host.ok(['app', 'add', uuid, steady, '--name=steady', ...shell('sleep 1000')])
+  for (const name of ['leaving', 'steady']) await host.ok(['app', 'start', uuid, `--app=${name}`])
+
+  rmSync(join(dir, 'appsinfo/leaving'), {recursive: true})
+  await host.ok(['image', 'gc', '--grace-period=0s'])
+
+  assert.equal(await host.ok(['app', 'exec', '--app=steady', uuid, '/bin/echo', 'here']), 'here\n')
+  await host.ok(['app', 'rm', uuid, '--app=leaving'])
+  assert.deepEqual(await states(host, uuid), {steady: 'running'})
+  await host.ok(['stop', uuid])
+})
+
 test('errors: names taken twice, images and users that are not there, pods that do not change', async () => {
   await using host = await aHost()
   const image = await stored(host)
@@ -96,6 +144,7 @@ test('errors: names taken twice, images and users that are not there, pods that 
   assert.match(await host.refused(['app', 'add', uuid, 'sha512-0000']), /error finding images: /)
   assert.match(await host.refused(['app', 'add', uuid]), /must provide the pod UUID and an IMAGEID/)
   assert.match(await host.refused(['app', 'add', uuid, image, image]), /must give only one app/)
+  assert.match(await host.refused(['app', 'add', uuid, '--name=two', image]), /--name must follow an image/)
   assert.match(await host.refused(['app', 'start', uuid, '--app=two']), /error starting app: error: nonexistent app "two"/)
   assert.match(await host.refused(['app', 'start', uuid]), /must provide the app to start/)
   assert.equal((await host.rkt(['app', 'status', uuid, '--app=two'])).status, 1)
@@ -107,6 +156,60 @@ test('errors: names taken twice, images and users that are not there, pods that 
   await fixed.stop()
   await host.ok(['stop', uuid])
 })
+
+for (const options of [[], ['--no-overlay']]) {
+  test(`an image that is damaged is not added while the pod runs${options.map((option) => `, with ${option}`)}, and once it is whole it is`, async () => {
+    await using host = await aHost()
+    const steady = await stored(host)
+    const file = await buildImage(manifest({app: {exec: ['/bin/sleep', '1000']}, name: 'example.com/damaged'}), addBusybox)
+    const image = (await host.ok(['fetch', '--full', file])).trim()
+    const {dir, uuid} = await sandbox(host, ...options)
+    await host.ok(['app', 'add', uuid, steady, '--name=steady', ...shell('sleep 1000')])
+    await host.ok(['app', 'start', uuid, '--app=steady'])
+    const pid = readFileSync(join(dir, 'pid'), 'latin1').trim()
+    const ofPod = () => [
+      readFileSync(join(dir, 'pod'), 'utf8'),
+      readFileSync(`/proc/${pid}/mountinfo`, 'utf8'),
+      readdirSync(`/proc/${pid}/root/opt/stage2`),
+      ...['.', 'appsinfo', 'overlay', 'stage1/rootfs/rkt/status'].map(
+        (name) => existsSync(join(dir, name)) && readdirSync(join(dir, name)),
+      ),
+    ]
+    const before = ofPod()
+    const refused = async (reason: RegExp) => {
+      assert.match(await host.refused(['app', 'add', uuid, image, '--name=damaged']), reason)
+      assert.deepEqual(ofPod(), before)
+      assert.equal(await host.ok(['app', 'exec', uuid, '/bin/echo', 'undisturbed']), 'undisturbed\n')
+    }
+
+    const trees = join(host.dataDir, 'cas/tree')
+    const tree = join(trees, readdirSync(trees).find((id) => readFileSync(join(trees, id, 'image'), 'utf8').includes(image)) ?? '')
+    // As the image's garbage collection leaves it: what was rendered is rendered anew when it is wanted.
+    rmSync(tree, {recursive: true})
+    const blob = join(host.dataDir, 'cas/blob/sha512', image.slice(7, 9), image)
+    const bytes = readFileSync(blob)
+    writeFileSync(blob, Buffer.from(bytes).fill('x', bytes.length >> 1, (bytes.length >> 1) + 1))
+    await refused(/add: error adding app to pod: image hash does not match expected/)
+    writeFileSync(blob, bytes.subarray(0, bytes.length >> 1))
+    await refused(/add: error adding app to pod: (image hash does not match expected|the archive is truncated)/)
+    rmSync(blob)
+    await refused(/add: error adding app to pod: (cannot open the image|open) \S+: no such file or directory/)
+    writeFileSync(blob, bytes)
+    await host.ok(['app', 'add', uuid, image, '--name=damaged'])
+    await host.ok(['app', 'start', uuid, '--app=damaged'])
+    await host.ok(['app', 'rm', uuid, '--app=damaged'])
+
+    if (options.length === 0) {
+      const whole = readFileSync(join(tree, 'manifest'))
+      writeFileSync(join(tree, 'manifest'), '{')
+      await refused(/add: error adding app to pod: the manifest of \S+ is not JSON/)
+      writeFileSync(join(tree, 'manifest'), whole)
+      rmSync(join(tree, 'rootfs'), {recursive: true})
+      await refused(/add: error adding app to pod: .*no such file or directory.*rootfs/)
+    }
+    await host.ok(['stop', uuid])
+  })
+}
 
 test('an app is added with volumes of its own, of the host and empty, read-only and not', async () => {
   await using host = await aHost()
@@ -145,6 +248,37 @@ test('an app is added with volumes of its own, of the host and empty, read-only 
 
   await host.ok(['app', 'rm', uuid, '--app=with'])
   assert.equal(readFileSync(join(source, 'word'), 'utf8'), 'of the host')
+  await host.ok(['stop', uuid])
+})
+
+test('a volume that an app brings is mounted in further places by its name', async () => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {uuid} = await sandbox(host)
+  const source = host.path('source')
+  mkdirSync(source)
+  const add = (name: string, ...options: string[]) => ['app', 'add', ...options, uuid, image, `--name=${name}`]
+  const scratch = '--mnt-volume=name=scratch,kind=empty,target=/one'
+  const fixed = `--mnt-volume=name=fixed,kind=host,source=${source},target=/fixed,readOnly=true`
+
+  await host.ok([
+    ...add('app', '--mount=volume=scratch,target=/three'),
+    ...[scratch, '--mount=volume=scratch,target=/two', fixed, '--mount=volume=fixed,target=/also'],
+    ...shell('sleep 1000'),
+  ])
+  await host.ok(['app', 'start', uuid, '--app=app'])
+
+  const inside = (script: string) => host.ok(['app', 'exec', uuid, '/bin/sh', '-c', script])
+  assert.equal(await inside('echo word > /one/file; cat /two/file /three/file'), 'word\nword\n')
+  assert.equal(await inside('touch /also/x 2>/dev/null || echo refused'), 'refused\n')
+  assert.match(
+    await host.refused([...add('other'), scratch, '--mount=volume=fixed,target=/two']),
+    /dangling mount point "\/two": volume "fixed" not found/,
+  )
+  assert.match(
+    await host.refused([...add('other'), scratch, '--mnt-volume=name=scratch,kind=empty,mode=0700,target=/two']),
+    /duplicate volume name "scratch"/,
+  )
   await host.ok(['stop', uuid])
 })
 

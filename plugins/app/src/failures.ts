@@ -1,4 +1,4 @@
-import {causeChain, RktError} from '@rkt/engine'
+import {RktError} from '@rkt/engine'
 
 /** Does something whose failure has this sentence around its innermost cause, and this exit status. */
 export async function explained<T>(sentence: string, action: () => Promise<T>, exitCode = 254): Promise<T> {
@@ -6,7 +6,8 @@ export async function explained<T>(sentence: string, action: () => Promise<T>, e
     return await action()
   } catch (error) {
     if (error instanceof RktError && error.code === 'RKT_POD_STATE') throw withStatus(error, exitCode)
-    throw new RktError('RKT_POD_APPS', sentence, {cause: new Error(causeChain(error).at(-1), {cause: undefined}), exitCode})
+    const hint = error instanceof RktError ? error.hint : undefined
+    throw new RktError('RKT_POD_APPS', sentence, {cause: error, exitCode, hint})
   }
 }
 

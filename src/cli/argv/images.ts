@@ -3,7 +3,7 @@
 import type {FlagInput} from '../flags.ts'
 import {Values} from './collect.ts'
 import {looksLikeOption, OptionError, readOption} from './options.ts'
-import {deprecation} from './parse.ts'
+import {deprecation, refuseBeforeImages} from './parse.ts'
 
 export interface ScannedImage {
   readonly reference: string
@@ -50,7 +50,9 @@ export function scanImages(words: readonly string[], flags: FlagInput, pod: Valu
     } else if (looksLikeOption(word)) {
       const {next, occurrences} = readOption(words, at, flags)
       for (const occurrence of occurrences) {
-        const target = occurrence.flag.perImage === false ? pod : (images.at(-1)?.values ?? pod)
+        const image = images.at(-1)
+        if (!image) refuseBeforeImages(occurrence)
+        const target = occurrence.flag.perImage === false ? pod : (image?.values ?? pod)
         target.add(occurrence)
         notices.push(...deprecation(occurrence))
       }

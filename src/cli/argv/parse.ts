@@ -46,7 +46,7 @@ export function deprecation({flag, name}: Occurrence): string[] {
   return flag.deprecated ? [`Flag --${name} has been deprecated, ${flag.deprecated.message}`] : []
 }
 
-function refuseBeforeImages(occurrence: Occurrence): void {
+export function refuseBeforeImages(occurrence: Occurrence): void {
   const {flag, name} = occurrence
   if (flag.perImage !== true) return
   explained(occurrence, () => {

@@ -7,6 +7,8 @@ import {
   Flags,
   generatePodManifest,
   imageFlags,
+  ofOwnVolumes,
+  ownVolumes,
   packageVersion,
   parseMountVolume,
   preparationFlags,
@@ -14,9 +16,7 @@ import {
   readyPod,
   resolveStoredName,
 } from '@rkt/engine'
-import {explained, required} from '../../failures.ts'
-
-const noImage = 'an image is required before any MountVolumes'
+import {explained} from '../../failures.ts'
 
 export default class AppAdd extends EngineCommand {
   static override description = `The image is one of the local store. The app is added, and started by "rkt app start".`
@@ -26,7 +26,7 @@ export default class AppAdd extends EngineCommand {
       description:
         'volume for the app alone, and where it has it: name=NAME,kind=host,source=PATH,target=PATH or name=NAME,kind=empty,target=PATH, with readOnly=true and what else --volume of run takes',
       multiple: true,
-      mustFollow: noImage,
+      mustFollow: 'an image is required before any MountVolumes',
       parse: parseMountVolume,
       perImage: true,
     }),
@@ -39,25 +39,29 @@ export default class AppAdd extends EngineCommand {
   static override usage = 'UUID IMAGEID [--name=NAME] [IMAGE OPTIONS] [-- image-args...]'
 
   async run(): Promise<void> {
-    const {flags, images} = await this.parseImages(AppAdd)
+    const {
+      argv: [pod],
+      flags,
+      images: [image, ...more],
+    } = await this.parseImages(AppAdd, {leading: 1})
     this.requireRoot()
-    const [pod, image, ...more] = images
-    if (pod?.flags['mnt-volume'].length) throw new RktError('RKT_BAD_ARGUMENTS', noImage)
     if (!pod || !image) throw new RktError('RKT_BAD_ARGUMENTS', 'must provide the pod UUID and an IMAGEID')
     if (more.length > 0) throw new RktError('RKT_BAD_ARGUMENTS', 'must give only one app')
-    checkMounts([...flags.mount, ...image.flags.mount], [])
+    const brought = image.flags['mnt-volume']
+    const volumes = ownVolumes(brought)
+    checkMounts([...flags.mount, ...image.flags.mount], volumes)
     await using engine = await this.openEngine()
-    const target = await readyPod(engine, required(pod.reference, 'must provide the pod UUID'))
+    const target = await readyPod(engine, pod)
     const key = await explained('error finding images', async () => resolveStoredName(engine.store, image.reference))
     const name = await explained('error adding app to pod', async () =>
       addApp(engine, target, key, (found) => {
         const own = appOverrides(image.flags, [])
-        const overrides = {...own, mounts: [...own.mounts, ...image.flags['mnt-volume']]}
+        const overrides = {...own, mounts: ofOwnVolumes([...own.mounts, ...brought], volumes)}
         const [app] = generatePodManifest({
           apps: [{image: found.key, manifest: found.manifest, overrides}],
           caller: {gid: process.getgid?.() ?? 0, uid: process.getuid?.() ?? 0},
           environment: environmentRequest({...flags, 'no-overlay': false} as never),
-          mounts: flags.mount,
+          mounts: ofOwnVolumes(flags.mount, volumes),
           ports: [],
           version: packageVersion(),
           volumes: [],

@@ -1,4 +1,4 @@
-import {Args, EngineCommand, readyPod, removeApp} from '@rkt/engine'
+import {Args, EngineCommand, isAfterRun, readyPod, removeApp} from '@rkt/engine'
 import {appFlag} from '../../app-flag.ts'
 import {explained, required} from '../../failures.ts'
 
@@ -13,7 +13,8 @@ export default class AppRm extends EngineCommand {
     this.requireRoot()
     const app = required(flags.app, 'must provide the app to remove')
     await using engine = await this.openEngine()
-    const pod = await readyPod(engine, args.pod)
+    const named = engine.pods.get(args.pod)
+    const pod = isAfterRun(named.state) ? named : await readyPod(engine, args.pod)
     await explained('error removing app', async () => await removeApp(engine, pod, app))
   }
 }
