@@ -162,7 +162,8 @@ test('a build that fails leaves the old archive and nothing else', async () => {
   rmSync(join(tree.layout, 'more'))
   writeFileSync(join(tree.layout, 'manifest'), '{}')
   await assert.rejects(buildImage(tree.layout, tree.output, options))
-  await assert.rejects(tree.pack({rootfs: '/nosuch'}), {message: 'lstat /nosuch/.: no such file or directory'})
+  const nowhere = join(tree.dir, 'nowhere')
+  await assert.rejects(tree.pack({rootfs: nowhere}), {message: `lstat ${nowhere}/.: no such file or directory`})
 
   assert.equal(readFileSync(tree.output, 'utf8'), 'old')
   assert.deepEqual(readdirSync(tree.dir).sort(), ['layout', 'out.aci'])

@@ -4,7 +4,7 @@ import {execFileSync, spawn} from 'node:child_process'
 import {existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, busybox, eventually, type Host, type RunningPod} from './harness/index.ts'
+import {aHost, aSandbox, busybox, eventually, type Host, type RunningPod} from './harness/index.ts'
 
 const shell = (script: string, ...options: string[]): string[] => ['--exec=/bin/sh', ...options, '--', '-c', script]
 
@@ -38,6 +38,39 @@ test('logs of a pod that has ended: each line on its stream, times, tails, apps'
   assert.match(await host.refused(['logs', '--app=three', uuid]), /unable to find app: app three is not present in pod/)
   assert.match(await host.refused(['logs', '--since=soon', uuid]), /soon/)
   assert.match(await host.refused(['logs', '--tail=some', uuid]), /not a number of lines/)
+})
+
+test('logs of a sandbox are those of all apps that it had, and following goes on with apps that are added', async () => {
+  await using host = await aHost()
+  const image = (await host.ok(['fetch', '--full', await busybox()])).trim()
+  const {process, uuid} = await aSandbox(host, '--net=none')
+  const follower = host.start(['logs', '--follow', uuid], {timeoutMs: 120_000})
+  const says = async (name: string) => {
+    await host.ok(['app', 'add', uuid, image, `--name=${name}`, ...shell(`echo ${name} was here; sleep 1000`)])
+    await host.ok(['app', 'start', uuid, `--app=${name}`])
+    await follower.says(new RegExp(`^${name}: ${name} was here\n`, 'm'))
+  }
+
+  await says('one')
+  await host.ok(['app', 'rm', uuid, '--app=one'])
+  assert.equal(await host.ok(['logs', uuid]), 'one was here\n')
+  await says('two')
+
+  assert.equal(await host.ok(['logs', uuid]), 'one: one was here\ntwo: two was here\n')
+  assert.equal(await host.ok(['logs', '--app=one', uuid]), 'one was here\n')
+  assert.equal(await host.ok(['logs', '--tail=1', uuid]), 'two: two was here\n')
+  assert.match(await host.refused(['logs', '--app=three', uuid]), /app three is not present in pod/)
+  await host.ok(['stop', uuid])
+  await process.exit
+  assert.equal((await follower.exit).status, 0)
+})
+
+test('the last line is shown whole, however many parts it has', async () => {
+  await using host = await aHost()
+  const uuid = await ended(host, await busybox(), ...shell(`echo before; head -c 20000 /dev/zero | tr '\\0' x; echo`))
+
+  assert.equal(await host.ok(['logs', '--tail=1', uuid]), `${'x'.repeat(20_000)}\n`)
+  assert.equal(await host.ok(['logs', '--tail=2', uuid]), `before\n${'x'.repeat(20_000)}\n`)
 })
 
 test('long lines are put together again, and bytes are shown as they are', async () => {
