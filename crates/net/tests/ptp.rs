@@ -105,6 +105,33 @@ fn del_leaves_nothing_and_may_be_repeated_and_comes_after_the_namespace_is_gone(
 }
 
 #[test]
+fn an_address_leads_to_its_new_pod_while_the_link_of_the_old_one_is_there_and_when_it_goes() {
+    skip_unless_possible!();
+    let host = Host::new();
+    let (old, new) = (Space::new(), Space::new());
+    let mut gone = host.call(&old, "old", conf(true));
+    add("ptp", &gone);
+    gone.netns = None;
+    del("ptp", &gone);
+    let mut call = host.call(&new, "new", conf(true));
+    call.args = "IP=172.16.28.2,fd28::2".to_owned();
+
+    add("ptp", &call);
+
+    serve_addresses("0.0.0.0:80");
+    new.within(|| (serve_addresses("0.0.0.0:80"), serve_addresses("[::]:81")));
+    let reached = || {
+        assert_eq!(ask("172.16.28.2:80").unwrap(), "172.16.28.1");
+        assert_eq!(ask("[fd28::2]:81").unwrap(), "fd28::1");
+        assert_eq!(new.within(|| ask("172.16.28.1:80")).unwrap(), "172.16.28.2");
+    };
+    reached();
+    old.sh("ip link delete eth0");
+    reached();
+    assert_eq!(host.links().iter().filter(|name| name.starts_with("veth")).count(), 1);
+}
+
+#[test]
 fn an_add_that_fails_leaves_nothing() {
     skip_unless_possible!();
     let host = Host::new();

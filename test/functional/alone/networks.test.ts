@@ -1,8 +1,10 @@
 /** That pods leave nothing of their networks, however they end: links, rules, addresses, names of namespaces. */
 import assert from 'node:assert/strict'
-import {existsSync, readdirSync} from 'node:fs'
+import {closeSync, existsSync, openSync, readdirSync, readFileSync} from 'node:fs'
+import {join} from 'node:path'
 import {test} from 'node:test'
 import {setTimeout as sleep} from 'node:timers/promises'
+import {isDeepStrictEqual} from 'node:util'
 import {aHost, answers, busybox, eventually, type Host, Lan, Namespace, webServer} from '../harness/index.ts'
 
 const rounds = process.env.RKT_TEST_LONG ? 100 : 25
@@ -17,6 +19,15 @@ const traces = (host: Namespace) => ({
   rules: host.run('nft list ruleset'),
   routes: host.run('ip route; ip -6 route'),
 })
+
+/** That all is as before: the kernel alone takes a moment more, for links and the routes by them. */
+async function assertAsBefore(namespace: Namespace, before: ReturnType<typeof traces>, message?: string): Promise<void> {
+  const {links, routes, ...atOnce} = before
+  const {links: linksNow, routes: routesNow, ...now} = traces(namespace)
+  assert.deepEqual(now, atOnce, message)
+  const differ = () => `links and routes as before, ${message ?? ''}: ${links}${routes}, not ${linksNow}${routesNow}`
+  await eventually(() => isDeepStrictEqual(traces(namespace), before), differ)
+}
 
 async function hostIn(namespace: Namespace): Promise<Host> {
   const host = await aHost()
@@ -50,7 +61,70 @@ test('a hundred pods at once have a hundred addresses, and leave nothing', {time
     ends.filter(({status}) => status !== 0),
     [],
   )
-  assert.deepEqual(traces(namespace), before)
+  await assertAsBefore(namespace, before)
+})
+
+/** What the server at the address says, if there is one. */
+const word = (namespace: Namespace, address: string) => {
+  try {
+    return namespace.run(`exec 3<>/dev/tcp/${address}/7; timeout 5 head -n1 <&3`, 'bash').trim()
+  } catch {
+    return null
+  }
+}
+
+/** Reaches its host, then says a word to the first who asks. */
+const speaker = (name: string): string[] => [
+  '--exec=/bin/sh',
+  '--',
+  '-c',
+  `ping -c1 -W5 172.16.28.1 >/dev/null || exit 1; echo ${name} | nc -l -p 7; exit 0`,
+]
+
+test('an address that goes from one pod to the next at once leads to the one that has it', {timeout: 200_000}, async () => {
+  using namespace = new Namespace()
+  await using host = await hostIn(namespace)
+  const image = (await host.ok(['fetch', await busybox()])).trim()
+  const before = traces(namespace)
+
+  for (let pod = 0; pod < 20; pod++) {
+    const rkt = host.start(['run', '--net=default:IP=172.16.28.200', image, ...speaker(`pod-${pod}`)])
+    const said = await eventually(
+      () => rkt.ended || word(namespace, '172.16.28.200'),
+      () => `pod ${pod} to answer: ${rkt.stdout}${rkt.stderr}`,
+    )
+    assert.equal(said, `pod-${pod}`, rkt.stdout + rkt.stderr)
+    assert.equal((await rkt.exit).status, 0, rkt.stderr)
+  }
+
+  await assertAsBefore(namespace, before)
+})
+
+test("a link of a pod whose namespace somebody keeps has no address, is in nobody's way, and is removed by gc", async () => {
+  using namespace = new Namespace()
+  await using host = await hostIn(namespace)
+  const image = (await host.ok(['fetch', await busybox()])).trim()
+  const before = traces(namespace)
+  const words = ['--net=default:IP=172.16.28.201', image]
+  const pod = await host.pod([...words, '--exec=/bin/sleep', '--', '1000'])
+  const netns = openSync(readFileSync(join(pod.dir, 'netns'), 'utf8'), 'r')
+  const inside = (line: string) => namespace.run(`nsenter --net=/proc/${process.pid}/fd/${netns} ${line}`)
+  assert.match(inside('ip -o address show eth0'), /inet 172\.16\.28\.201\/24/)
+
+  try {
+    await pod.stop()
+
+    assert.equal(inside('ip -o address show eth0'), '')
+    assert.match(traces(namespace).links, new RegExp(`alias rkt id: "${pod.uuid}" if: "eth0" net: "default"`))
+    const next = host.start(['run', ...words, ...speaker('next')])
+    assert.equal(await eventually(() => next.ended || word(namespace, '172.16.28.201'), 'the next pod to answer'), 'next')
+    assert.equal((await next.exit).status, 0, next.stderr)
+    await host.ok(['gc', '--grace-period=0s'])
+    await assertAsBefore(namespace, before)
+    assert.doesNotMatch(inside('ip -o link'), /eth0/)
+  } finally {
+    closeSync(netns)
+  }
 })
 
 test('kill -9 in any phase loses nothing for good: gc gives it back', {timeout: 300_000}, async () => {
@@ -74,7 +148,7 @@ test('kill -9 in any phase loses nothing for good: gc gives it back', {timeout: 
     assert.equal(result.status, 0, result.stderr)
     assert.doesNotMatch(result.stderr, /networking:/, `killed after ${delay} ms`)
     assert.deepEqual(host.pods(), [])
-    assert.deepEqual(traces(namespace), before, `killed after ${delay} ms`)
+    await assertAsBefore(namespace, before, `killed after ${delay} ms`)
   }
 })
 

@@ -26,8 +26,8 @@ export class Namespace implements Disposable {
   }
 
   /** Runs a line of shell inside and answers what it printed. */
-  run(line: string): string {
-    return execFileSync('nsenter', [`--net=/run/netns/${this.name}`, 'sh', '-ec', line], {
+  run(line: string, shell = 'sh'): string {
+    return execFileSync('nsenter', [`--net=/run/netns/${this.name}`, shell, '-ec', line], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'pipe'],
     })

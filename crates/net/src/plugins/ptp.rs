@@ -28,7 +28,9 @@ fn add(call: &Call) -> Result<Answer, CniError> {
     let mut attach = || -> Result<(), CniError> {
         common::enable_forwarding(&answer)?;
         let mut host = Rtnl::open()?;
-        let veth = add_veth(&mut host, &mut pod, &call.ifname, VethOptions { mtu, ..VethOptions::default() })?;
+        let tag = Tag::of(call);
+        let options = VethOptions { alias: tag.text(), mtu, ..VethOptions::default() };
+        let veth = add_veth(&mut host, &mut pod, &call.ifname, options)?;
         set_up_pod(&mut pod, call, &veth.pod, &answer)?;
         set_up_host(&mut host, &veth.host, &answer)?;
         common::add_rules(call, &common::prefixes(&answer))?;
@@ -74,7 +76,8 @@ fn set_up_host(host: &mut Rtnl, link: &Link, answer: &Answer) -> Result<(), CniE
         }
         let route = RouteSpec::on_link(Prefix::host(ip.address.address), link.index);
         let scope = if ip.address.is_v6() { route.scope } else { scope::HOST };
-        host.add_route(&RouteSpec { scope, ..route })?;
+        // A route that is there leads to a pod that has ended, by a link that the kernel has not removed yet.
+        host.replace_route(&RouteSpec { scope, ..route })?;
     }
     Ok(())
 }

@@ -5,11 +5,11 @@ use super::chain::Runtime;
 use super::lease::{self, Held, Lease};
 use super::registry::Registry;
 use super::select::Attachment;
-use super::{namespace, ports};
+use super::{links, namespace, ports};
 use crate::cni::Verb;
 use sandbox::{Failure, Result};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Gives back what the record says, if there is one: what the supervisor does at the end of its pod, and others for one that died.
 /// Answers whether there was something, and what could not be given back; that stays recorded.
@@ -20,7 +20,9 @@ pub fn release(directory: &Path, runtime: &Runtime) -> Result<(bool, Vec<Failure
     let Some(_held) = lease::hold(directory)? else { return Ok((false, Vec::new())) };
     // Somebody may have been faster.
     let Some(lease) = Lease::load(directory)? else { return Ok((false, Vec::new())) };
-    Ok((true, give_back(directory, runtime, &lease, |_| {})))
+    let left = links::leave(directory, runtime, &lease);
+    // Without a namespace plugins leave its links alone.
+    Ok((true, undo(directory, runtime, &lease, lease.netns.clone().filter(|_| !left), |_| {})))
 }
 
 /// The last chance: once more for every network that the pod had, by the record or by what other programs know of it. `executing` is
@@ -41,6 +43,7 @@ pub fn collect(directory: &Path, runtime: &Runtime, executing: impl FnMut(&str))
         let name = Path::new(&held.net_conf).file_name().unwrap_or_default();
         failures.extend(remove(&directory.join("net").join(name)).err());
     }
+    failures.extend(links::remove_rest(runtime, &lease.networks).err());
     Ok(failures)
 }
 
@@ -49,10 +52,21 @@ pub(super) fn give_back(
     directory: &Path,
     runtime: &Runtime,
     lease: &Lease,
+    executing: impl FnMut(&str),
+) -> Vec<Failure> {
+    undo(directory, runtime, lease, lease.netns.clone(), executing)
+}
+
+/// The same, with what plugins are told of the namespace.
+fn undo(
+    directory: &Path,
+    runtime: &Runtime,
+    lease: &Lease,
+    netns: Option<PathBuf>,
     mut executing: impl FnMut(&str),
 ) -> Vec<Failure> {
     // Another program's plugin does not like a file that is no namespace any more.
-    let netns = lease.netns.clone().filter(|path| namespace::is_namespace(path));
+    let netns = netns.filter(|path| namespace::is_namespace(path));
     let runtime = Runtime { netns, ..runtime.clone() };
     let mut failures = Vec::new();
     if let Some(ports) = &lease.ports {

@@ -11,6 +11,7 @@ pub mod dns;
 pub mod exec;
 pub mod holder;
 pub mod lease;
+pub mod links;
 pub mod namespace;
 pub mod ports;
 pub mod reclaim;

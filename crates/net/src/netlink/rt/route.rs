@@ -89,6 +89,11 @@ impl RouteSpec {
         Self { gateway: Some(gateway), scope: scope::GLOBAL, ..Self::on_link(dst, link) }
     }
 
+    fn not_added(&self) -> String {
+        let via = self.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
+        format!("failed to add route {}{via}", self.dst.network())
+    }
+
     fn message(&self, kind: u16, flags: u16) -> Message {
         let table = self.table.unwrap_or(MAIN);
         let small = u8::try_from(table).unwrap_or(0);
@@ -129,11 +134,14 @@ impl Rtnl {
         match self.socket.try_request(message)? {
             None => Ok(()),
             Some(refusal) if refusal.errno == libc::EEXIST => Ok(()),
-            Some(refusal) => {
-                let via = route.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
-                Err(refusal.into_failure(format!("failed to add route {}{via}", route.dst.network())))
-            }
+            Some(refusal) => Err(refusal.into_failure(route.not_added())),
         }
+    }
+
+    /// Adds a route in the place of one to the same destination, if there is one.
+    pub fn replace_route(&mut self, route: &RouteSpec) -> Result<()> {
+        let message = route.message(NEWROUTE, flag::REQUEST | flag::ACK | flag::CREATE | flag::REPLACE);
+        self.socket.request(message, || route.not_added())
     }
 
     /// Removes a route; one that is gone is removed.

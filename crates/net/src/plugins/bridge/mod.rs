@@ -33,12 +33,9 @@ fn add(call: &Call) -> Result<Answer, CniError> {
     pod.want_free(&call.ifname)?;
     let mut host = Rtnl::open()?;
     let bridge = switch::ensure(&mut host, &options)?;
-    let veth = add_veth(
-        &mut host,
-        &mut pod,
-        &call.ifname,
-        VethOptions { mtu: options.mtu, mac: options.mac, pod_down: options.pod_down },
-    )?;
+    let tag = Tag::of(call);
+    let wanted = VethOptions { alias: tag.text(), mtu: options.mtu, mac: options.mac, pod_down: options.pod_down };
+    let veth = add_veth(&mut host, &mut pod, &call.ifname, wanted)?;
     match attach(call, &options, &mut host, &mut pod, &bridge, &veth) {
         Ok(answer) => Ok(answer),
         Err(error) => {

@@ -16,7 +16,9 @@ pub struct Veth {
 
 /// How a veth is made.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct VethOptions {
+pub struct VethOptions<'a> {
+    /// What the host's end is for.
+    pub alias: &'a str,
     /// Bytes, of both ends.
     pub mtu: Option<u32>,
     /// Hardware address of the pod's end.
@@ -26,7 +28,7 @@ pub struct VethOptions {
 }
 
 /// Makes a veth: one end on the host, set up, with a random name; the other in the pod.
-pub fn add_veth(host: &mut Rtnl, pod: &mut super::Pod, ifname: &str, options: VethOptions) -> Result<Veth> {
+pub fn add_veth(host: &mut Rtnl, pod: &mut super::Pod, ifname: &str, options: VethOptions<'_>) -> Result<Veth> {
     const TRIES: usize = 10;
     for _ in 0..TRIES {
         let name = random_name("veth")?;
@@ -47,7 +49,7 @@ pub fn add_veth(host: &mut Rtnl, pod: &mut super::Pod, ifname: &str, options: Ve
             let up = LinkChange { up: Some(true), ..LinkChange::default() };
             quiet_v6(&name)?;
             // Not while it is made: an end that is not connected yet cannot be set up.
-            host.change_link(veth.host.index, &up)?;
+            host.change_link(veth.host.index, &LinkChange { alias: Some(options.alias), ..up })?;
             if !options.pod_down {
                 pod.rtnl.change_link(veth.pod.index, &up)?;
             }
