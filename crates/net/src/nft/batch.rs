@@ -137,6 +137,16 @@ impl Batch {
         Self::default()
     }
 
+    /// How many changes.
+    pub fn size(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Adds changes behind the others.
+    pub fn append(&mut self, other: Self) {
+        self.messages.extend(other.messages);
+    }
+
     fn push(&mut self, kind: u16, flags: u16, family: Family, fill: impl FnOnce(&mut Message)) {
         let mut message = message(kind, flags | flag::ACK, family.number());
         fill(&mut message);

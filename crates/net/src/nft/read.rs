@@ -78,8 +78,8 @@ impl Nft {
         generation.ok_or_else(|| Failure::new("nftables tells no generation"))
     }
 
-    /// What a dump answers; nothing if what it asks of is not there, or the kernel has no nftables.
-    fn dump(&mut self, request: Message, what: impl Fn() -> String) -> Result<Vec<Reply>> {
+    /// What is answered; nothing if what it asks of is not there, or the kernel has no nftables.
+    fn ask(&mut self, request: Message, what: impl Fn() -> String) -> Result<Vec<Reply>> {
         const ABSENT: [i32; 3] = [libc::ENOENT, libc::EOPNOTSUPP, libc::EINVAL];
         match self.socket.try_query(request)? {
             Ok(replies) => Ok(replies),
@@ -88,9 +88,16 @@ impl Nft {
         }
     }
 
+    /// Whether there is a table.
+    pub fn has_table(&mut self, family: Family, name: &str) -> Result<bool> {
+        let mut request = message(GETTABLE, 0, family.number());
+        request.text(1, name);
+        Ok(!self.ask(request, || format!("look for table {name}"))?.is_empty())
+    }
+
     /// All tables.
     pub fn tables(&mut self) -> Result<Vec<TableEntry>> {
-        let replies = self.dump(message(GETTABLE, flag::DUMP, UNSPECIFIED), || "list tables".to_owned())?;
+        let replies = self.ask(message(GETTABLE, flag::DUMP, UNSPECIFIED), || "list tables".to_owned())?;
         Ok(replies
             .iter()
             .filter_map(|reply| {
@@ -102,7 +109,7 @@ impl Nft {
 
     /// All chains of all tables.
     pub fn chains(&mut self) -> Result<Vec<ChainEntry>> {
-        let replies = self.dump(message(GETCHAIN, flag::DUMP, UNSPECIFIED), || "list chains".to_owned())?;
+        let replies = self.ask(message(GETCHAIN, flag::DUMP, UNSPECIFIED), || "list chains".to_owned())?;
         Ok(replies
             .iter()
             .filter_map(|reply| {
@@ -124,7 +131,7 @@ impl Nft {
     pub fn rules(&mut self, chain: Chain<'_>) -> Result<Vec<RuleEntry>> {
         let mut request = message(GETRULE, flag::DUMP, chain.family.number());
         request.text(1, chain.table).text(2, chain.name);
-        let replies = self.dump(request, || format!("list rules of {} {}", chain.table, chain.name))?;
+        let replies = self.ask(request, || format!("list rules of {} {}", chain.table, chain.name))?;
         Ok(replies
             .iter()
             .map(|reply| {
@@ -142,7 +149,7 @@ impl Nft {
     pub fn elements(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<ElementEntry>> {
         let mut request = message(GETELEMENT, flag::DUMP, family.number());
         request.text(1, table).text(2, set);
-        let replies = self.dump(request, || format!("list elements of {table} {set}"))?;
+        let replies = self.ask(request, || format!("list elements of {table} {set}"))?;
         let items = replies.iter().flat_map(|reply| reply.attributes(HEADER).nested(3));
         Ok(items
             .map(|(_, item)| {

@@ -1,6 +1,6 @@
 //! Bridges of pods that are kept apart.
 
-use super::{BRIDGES, FAMILY, Map, Rules, TABLE, Tag, chain, skeleton};
+use super::{BRIDGES, FAMILY, Map, ROUTED, Rules, TABLE, Tag, chain};
 use crate::Prefix;
 use crate::address::octets;
 use crate::nft::{Batch, Element, Value, Verdict, key};
@@ -52,7 +52,7 @@ impl Rules {
         }
         let what = || format!("restrict ingress {}", tag.text());
         for _ in 0..2 {
-            if self.apply(&batch, skeleton, &what)? {
+            if self.apply(&batch, &ROUTED, &what)? {
                 return Ok(());
             }
             // An address is given to one pod at a time: whoever has it in the map is gone.

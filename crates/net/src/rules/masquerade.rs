@@ -1,6 +1,6 @@
 //! Pods that reach the world from the host's addresses.
 
-use super::{FAMILY, Map, Rules, TABLE, Tag, chain, skeleton};
+use super::{FAMILY, Map, ROUTED, Rules, TABLE, Tag, chain};
 use crate::Prefix;
 use crate::address::octets;
 use crate::nft::{Batch, Element, Value, Verdict, load};
@@ -45,7 +45,7 @@ impl Rules {
         }
         let what = || format!("masquerade {}", tag.text());
         for _ in 0..2 {
-            if self.apply(&batch, skeleton, &what)? {
+            if self.apply(&batch, &ROUTED, &what)? {
                 return Ok(());
             }
             // An address is given to one pod at a time: whoever has it in the map is gone.

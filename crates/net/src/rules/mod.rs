@@ -77,7 +77,16 @@ fn chain(name: &str) -> Chain<'_> {
     Chain { family: FAMILY, table: TABLE, name }
 }
 
-/// The table with its chains and maps, empty of pods.
+/// A table of ours.
+struct Table {
+    family: Family,
+    /// It with its chains and maps, empty of pods.
+    skeleton: fn() -> Batch,
+}
+
+/// The table of what is routed.
+const ROUTED: Table = Table { family: FAMILY, skeleton };
+
 fn skeleton() -> Batch {
     const PREROUTING: u32 = 0;
     const FORWARD: u32 = 2;
@@ -161,24 +170,25 @@ impl Rules {
         Ok(Self { nft: Nft::open()?, removed: false })
     }
 
-    /// Takes a change to a table of ours, which is made if it is not there. Answers whether it was taken: a key that is there already
-    /// refuses it.
-    fn apply(&mut self, change: &Batch, skeleton: fn() -> Batch, what: &dyn Fn() -> String) -> Result<bool> {
+    /// Takes a change to a table of ours, which is made with it if it is not there. Answers whether it was taken: a key that is there
+    /// already refuses it.
+    fn apply(&mut self, change: &Batch, table: &Table, what: &dyn Fn() -> String) -> Result<bool> {
         for _ in 0..TRIES {
-            let Some(refusal) = self.nft.try_commit(change.clone(), None)? else { return Ok(true) };
+            // Asked before: for what it refuses the kernel waits until nobody looks at its rules.
+            let there = self.nft.has_table(table.family, TABLE)?;
+            let mut batch = if there { Batch::new() } else { (table.skeleton)() };
+            let own = batch.size();
+            batch.append(change.clone());
+            let Some(refusal) = self.nft.try_commit(batch, None)? else { return Ok(true) };
             match refusal.errno {
-                libc::EEXIST => return Ok(false),
+                // Somebody else has made the table, or removed it, meanwhile.
+                libc::EEXIST if refusal.index <= own => {}
                 libc::ENOENT => {}
+                libc::EEXIST => return Ok(false),
                 _ => return Err(refusal.into_failure(what())),
             }
-            // Somebody else may make the table at the same time: then try again.
-            match self.nft.try_commit(skeleton(), None)? {
-                None => {}
-                Some(refusal) if refusal.errno == libc::EEXIST => {}
-                Some(refusal) => return Err(refusal.into_failure(format!("{}: create table \"{TABLE}\"", what()))),
-            }
         }
-        Err(Failure::new(format!("{}: table \"{TABLE}\" is removed again and again", what())))
+        Err(Failure::new(format!("{}: table \"{TABLE}\" changes again and again", what())))
     }
 
     /// Whether every address is in a map for this attachment.
@@ -198,7 +208,8 @@ impl Rules {
         self.nft.elements(FAMILY, TABLE, map.name(v6))
     }
 
-    /// Removes the elements that `gone` picks out of some maps, with the chains that they lead to; answers the elements.
+    /// Removes the elements that `gone` picks out of some maps, with the chains that they lead to; answers the elements. The table goes
+    /// with the last one.
     fn remove(&mut self, maps: &[Map], gone: &dyn Fn(&ElementEntry) -> bool) -> Result<Vec<ElementEntry>> {
         for _ in 0..TRIES {
             let (mut batch, mut removed) = (Batch::new(), Vec::new());

@@ -111,7 +111,7 @@ impl Rules {
             if let Some(taken) = self.taken(tag, forwards)? {
                 return Ok(Err(taken));
             }
-            if self.apply(&batch, super::skeleton, &|| format!("forward ports {}", tag.text()))? {
+            if self.apply(&batch, &super::ROUTED, &|| format!("forward ports {}", tag.text()))? {
                 return Ok(Ok(()));
             }
             // A key is there: another pod's port (found above, next time), or what an earlier try or a pod that is gone left.

@@ -1,6 +1,6 @@
 //! Ports of bridges that may send frames from their pod's hardware address only.
 
-use super::{Rules, TABLE, TRIES, Tag, libc};
+use super::{Rules, TABLE, TRIES, Table, Tag, libc};
 use crate::nft::{Batch, Chain, Element, ElementEntry, Family, Hook, Set, Verdict};
 use sandbox::{Failure, Result};
 
@@ -10,6 +10,8 @@ const PORTS: &str = "ports";
 /// The ports with the address that each may send from.
 const SENDERS: &str = "senders";
 const CHAIN: Chain<'static> = Chain { family: FAMILY, table: TABLE, name: "prerouting" };
+
+const GUARDS: Table = Table { family: FAMILY, skeleton };
 
 fn skeleton() -> Batch {
     let mut batch = Batch::new();
@@ -40,7 +42,7 @@ impl Rules {
         }
         let what = || format!("guard the port {port}");
         for _ in 0..2 {
-            if self.apply(&batch, skeleton, &what)? {
+            if self.apply(&batch, &GUARDS, &what)? {
                 return Ok(());
             }
             // A port's name is random: whoever has it in the set is gone.
