@@ -21,6 +21,9 @@ pub struct Plan {
     pub namespaces: Namespaces,
     /// The networks that the pod is attached to, in order.
     pub networks: Vec<NetworkAttachment>,
+    /// The most that goes by each of them in either direction, in bytes a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<u64>,
     /// The pod's ports that the host offers.
     pub ports: Vec<Port>,
     /// The program that carries what leaves the pod of an ordinary user, once pid 1 is born.

@@ -102,9 +102,9 @@ fn add(call: &Call) -> Result<Answer, CniError> {
 /// The host's end of the pod's veth.
 fn host_end(call: &Call, host: &mut Rtnl) -> Result<Link, CniError> {
     let mut pod = Pod::open(call)?;
-    let link = pod.rtnl.link(&call.ifname)?;
-    let end = link.lower.map(|index| host.link_at(index)).transpose()?.flatten();
-    end.filter(|end| link.kind == "veth" && end.kind == "veth").ok_or_else(|| {
+    let link = pod.rtnl.find_link(&call.ifname)?.filter(|link| link.kind == "veth");
+    let end = link.and_then(|link| link.lower).map(|index| host.link_at(index)).transpose()?.flatten();
+    end.filter(|end| end.kind == "veth").ok_or_else(|| {
         let message = format!("\"{}\" is no veth, and only those can be limited", call.ifname);
         CniError::new(code::UNSUPPORTED, message)
     })

@@ -1,15 +1,15 @@
 //! From the choice of networks to a namespace that is attached to them, or to nothing at all.
 
 use super::chain::{Capabilities, Runtime, has_capability};
-use super::detach;
-use super::lease::Lease;
+use super::conf::kind_of;
+use super::lease::{Lease, Own};
 use super::ports::{self, Mapping};
 use super::reclaim;
 use super::registry::Registry;
 use super::relay::Relay;
 use super::select::Attachment;
-use super::{NEWEST, dns, namespace};
-use crate::cni::{Answer, Call, Verb};
+use super::{NEWEST, bandwidth, detach, dns, namespace};
+use crate::cni::{Answer, Call, CniError, Verb, code, exec};
 use crate::ns::Namespace;
 use sandbox::{Failure, Result};
 use std::net::IpAddr;
@@ -25,6 +25,8 @@ pub struct Request<'a> {
     pub attachments: &'a [Attachment],
     /// Ports of the host.
     pub ports: &'a [Mapping],
+    /// Bytes a second that the pod may send by each network, and be sent.
+    pub bandwidth: Option<u64>,
     /// A process that was born in the pod's namespace; without one a namespace is made.
     pub born: Option<i32>,
 }
@@ -69,7 +71,7 @@ fn try_attach(request: &Request<'_>) -> Result<Attached> {
 }
 
 fn perform(request: &Request<'_>, runtime: &Runtime, namespace: Namespace, lease: &mut Lease) -> Result<Attached> {
-    let &Request { directory, attachments, ports, .. } = request;
+    let &Request { directory, attachments, ports, bandwidth, .. } = request;
     let mut attached = Attached { namespace, resolv_conf: None, host: None, relay: None, notes: Vec::new() };
     let target = target(attachments);
     let mut answers = Vec::with_capacity(attachments.len());
@@ -79,6 +81,11 @@ fn perform(request: &Request<'_>, runtime: &Runtime, namespace: Namespace, lease
         let mut capabilities = Capabilities::new();
         if target == Some(index) && !ports.is_empty() && has_capability(network, ports::CAPABILITY) {
             capabilities.insert(ports::CAPABILITY.to_owned(), ports::to_json(ports));
+        }
+        if let Some(limit) = bandwidth.filter(|_| has_capability(network, bandwidth::CAPABILITY)) {
+            capabilities.insert(bandwidth::CAPABILITY.to_owned(), bandwidth::to_json(limit));
+        }
+        if !capabilities.is_empty() {
             lease.networks[index].capabilities.clone_from(&capabilities);
             lease.record(directory)?;
         }
@@ -100,6 +107,9 @@ fn perform(request: &Request<'_>, runtime: &Runtime, namespace: Namespace, lease
                     network.name
                 )),
             }
+        }
+        if let Some(limit) = bandwidth {
+            attached.notes.extend(slow_down(request, runtime, attachment, limit, &answer, lease)?);
         }
         answers.push(answer);
     }
@@ -140,25 +150,61 @@ fn forward(
         return Ok(Some(relay));
     }
     let conf = ports::plugin(&attachment.network.name, request.ports, answer);
-    lease.ports = Some(serde_json::json!({"ifname": attachment.ifname, "conf": conf}));
-    lease.record(request.directory)?;
-    let call = ports_call(runtime, Verb::Add, &attachment.ifname, conf);
-    match crate::plugins::call(ports::PLUGIN, &call) {
-        Some(Ok(_)) => Ok(Some(relay)),
-        Some(Err(error)) => Err(outer(Failure::new(error.to_string()))),
-        None => Err(outer(Failure::new("this build forwards no ports"))),
+    let added = add_own(request, runtime, Own { ifname: attachment.ifname.clone(), conf }, lease)?;
+    added.map_err(|error| outer(Failure::new(error.to_string())))?;
+    Ok(Some(relay))
+}
+
+/// Limits what goes by an attachment, unless its network does so itself; answers what is to be told.
+fn slow_down(
+    request: &Request<'_>,
+    runtime: &Runtime,
+    attachment: &Attachment,
+    limit: u64,
+    answer: &Answer,
+    lease: &mut Lease,
+) -> Result<Option<String>> {
+    let Attachment { network, ifname, .. } = attachment;
+    if has_capability(network, bandwidth::CAPABILITY) {
+        return Ok(None);
+    }
+    let name = &network.name;
+    if bandwidth::is_limited(network) {
+        return Ok(Some(format!("Warning: network {name} has its own limit, resource/network-bandwidth is left out")));
+    }
+    let conf = bandwidth::plugin(name, limit, answer);
+    match add_own(request, runtime, Own { ifname: ifname.clone(), conf }, lease)? {
+        Ok(()) => Ok(None),
+        Err(error) if error.code == code::UNSUPPORTED => {
+            Ok(Some(format!("Warning: network {name}: {error}: resource/network-bandwidth is left out")))
+        }
+        Err(error) => Err(Failure::new(error.to_string()).of(format!("cannot limit network \"{name}\""))),
     }
 }
 
-/// A call of the plugin that forwards ports.
-pub(super) fn ports_call(runtime: &Runtime, verb: Verb, ifname: &str, conf: serde_json::Value) -> Call {
-    Call {
+/// Calls a plugin of ours, which is recorded before.
+fn add_own(
+    request: &Request<'_>,
+    runtime: &Runtime,
+    own: Own,
+    lease: &mut Lease,
+) -> Result<std::result::Result<(), CniError>> {
+    lease.own.push(own.clone());
+    lease.record(request.directory)?;
+    Ok(call_own(runtime, Verb::Add, &own))
+}
+
+/// Calls a plugin of ours beside those of the networks.
+pub(super) fn call_own(runtime: &Runtime, verb: Verb, Own { ifname, conf }: &Own) -> std::result::Result<(), CniError> {
+    let call = Call {
         verb,
         container_id: runtime.uuid.clone(),
         netns: runtime.netns.clone(),
-        ifname: ifname.to_owned(),
+        ifname: ifname.clone(),
         args: String::new(),
         path: runtime.search.directories(),
-        conf,
-    }
+        conf: conf.clone(),
+    };
+    let kind = kind_of(conf);
+    crate::plugins::call(kind, &call).unwrap_or_else(|| Err(exec::not_found(kind, &call.path))).map(drop)
 }

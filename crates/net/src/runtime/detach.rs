@@ -1,14 +1,14 @@
 //! Gives back what a pod holds of the host's network. May be done twice, by anybody, in any order.
 
-use super::attach::ports_call;
+use super::attach::call_own;
 use super::chain::Runtime;
+use super::conf::kind_of;
 use super::lease::{self, Held, Lease};
 use super::registry::Registry;
 use super::select::Attachment;
-use super::{links, namespace, ports};
+use super::{links, namespace};
 use crate::cni::Verb;
 use sandbox::{Failure, Result};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Gives back what the record says, if there is one: what the supervisor does at the end of its pod, and others for one that died.
@@ -69,8 +69,10 @@ fn undo(
     let netns = netns.filter(|path| namespace::is_namespace(path));
     let runtime = Runtime { netns, ..runtime.clone() };
     let mut failures = Vec::new();
-    if let Some(ports) = &lease.ports {
-        failures.extend(stop_forwarding(&runtime, ports));
+    for own in lease.own.iter().rev() {
+        let undone = call_own(&runtime, Verb::Del, own);
+        let outer = || format!("error undoing \"{}\"", kind_of(&own.conf));
+        failures.extend(undone.err().map(|error| Failure::new(error.to_string()).of(outer())));
     }
     for held in lease.networks.iter().rev() {
         failures.extend(detach(directory, &runtime, held, &mut executing));
@@ -102,13 +104,6 @@ fn detach(directory: &Path, runtime: &Runtime, held: &Held, executing: &mut impl
         Ok(None) => Vec::new(),
         Err(failure) => vec![failure.of("ignoring")],
     }
-}
-
-fn stop_forwarding(runtime: &Runtime, ports: &Value) -> Option<Failure> {
-    let ifname = ports["ifname"].as_str().unwrap_or_default();
-    let call = ports_call(runtime, Verb::Del, ifname, ports["conf"].clone());
-    let error = crate::plugins::call(ports::PLUGIN, &call)?.err()?;
-    Some(Failure::new(error.to_string()).of("error removing port forwarding"))
 }
 
 fn remove(path: &Path) -> Result<()> {

@@ -31,12 +31,21 @@ pub struct Lease {
     pub netns: Option<PathBuf>,
     /// In the order of attachment.
     pub networks: Vec<Held>,
-    /// The ports of the host: the configuration of the plugin that forwards them, if one does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ports: Option<Value>,
+    /// Plugins of ours that were called beside those of the networks, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own: Vec<Own>,
     /// How many of the networks this process has begun to attach.
     #[serde(skip)]
     pub begun: usize,
+}
+
+/// A call of a plugin of ours.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Own {
+    /// The interface in the pod.
+    pub ifname: String,
+    /// The plugin's configuration.
+    pub conf: Value,
 }
 
 /// An attachment that was begun.

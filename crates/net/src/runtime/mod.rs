@@ -4,6 +4,7 @@
 //! apps, images or manifests. Every function here wants a process with one thread whose working directory is the pod's.
 
 pub mod attach;
+pub mod bandwidth;
 pub mod chain;
 pub mod conf;
 pub mod detach;

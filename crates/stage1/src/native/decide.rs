@@ -1,5 +1,6 @@
 //! The decisions of the default flavor: from arguments, manifests and facts of the host to a plan. It changes nothing.
 
+mod bandwidth;
 mod devices;
 mod identity;
 mod limits;
@@ -190,6 +191,7 @@ pub fn decide(pod: &Pod, options: &RunOptions, facts: &Facts) -> Result<Plan> {
         hostname,
         mounts: surroundings::pod_mounts(options.disable_paths, facts.tun, &namespaces, ids),
         namespaces,
+        bandwidth: bandwidth::of_pod(pod, &bounds, &networks, options.mutable, &mut warnings),
         networks: networks.attachments,
         ports: networks.ports,
         carrier: networks.carrier,

@@ -48,6 +48,7 @@ pub struct Networking {
 struct Wanted {
     attachments: Vec<Attachment>,
     ports: Vec<Mapping>,
+    bandwidth: Option<u64>,
     /// Apps get name servers from the networks.
     resolv_conf: bool,
     metadata_token: Option<String>,
@@ -101,6 +102,7 @@ pub fn set_up(directory: &Path, plan: &mut Plan, options: &RunOptions) -> Result
     networking.wanted = Some(Wanted {
         attachments: plan.networks.iter().map(attachment).collect::<Result<_>>().map_err(failed)?,
         ports: plan.ports.iter().map(mapping).collect(),
+        bandwidth: plan.bandwidth,
         resolv_conf: options.resolv_conf == FileMode::Default,
         metadata_token: Some(options.metadata_token.clone()).filter(|token| !token.is_empty()),
     });
@@ -249,6 +251,7 @@ impl Networking {
             runtime: self.runtime.clone(),
             attachments: &wanted.attachments,
             ports: &wanted.ports,
+            bandwidth: wanted.bandwidth,
             born,
         };
         let Attached { namespace, resolv_conf, host, relay, notes } = attach::attach(&request).map_err(failed)?;

@@ -8,6 +8,9 @@ use sandbox::{Failure, Result};
 /// The processor bandwidth of a cgroup is counted in microseconds of this many.
 pub const CPU_PERIOD: i64 = 100_000;
 
+/// The isolator of what goes by the network.
+pub const NETWORK_BANDWIDTH: &str = "resource/network-bandwidth";
+
 /// How much is there at least, and how much at most; none where nothing is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
@@ -38,6 +41,8 @@ pub struct Resources {
     pub block_bandwidth: Option<i64>,
     /// Operations a second, likewise.
     pub block_iops: Option<i64>,
+    /// Bytes a second, of each network, for sending and for being sent.
+    pub network_bandwidth: Option<i64>,
 }
 
 impl Resources {
@@ -60,6 +65,7 @@ impl Resources {
             cpu_shares,
             block_bandwidth: quantity_of(isolators, "resource/block-bandwidth", "limit", 1)?,
             block_iops: quantity_of(isolators, "resource/block-iops", "limit", 1)?,
+            network_bandwidth: quantity_of(isolators, NETWORK_BANDWIDTH, "limit", 1)?,
         })
     }
 
@@ -96,7 +102,8 @@ mod tests {
             r#"[{"name":"resource/memory","value":{"limit":"1G"}},{"name":"resource/memory","value":{"limit":"64Mi","request":"1Mi"}},
                 {"name":"resource/cpu","value":{"limit":"250m"}},{"name":"os/linux/cpu-shares","value":512},
                 {"name":"resource/block-iops","value":{"default":true,"limit":"1k"}},
-                {"name":"resource/block-bandwidth","value":{"default":true,"limit":"2M"}}]"#,
+                {"name":"resource/block-bandwidth","value":{"default":true,"limit":"2M"}},
+                {"name":"resource/network-bandwidth","value":{"default":true,"limit":"3Mi"}}]"#,
         )
         .unwrap();
 
@@ -106,6 +113,7 @@ mod tests {
             cpu_shares: Some(512),
             block_bandwidth: Some(2_000_000),
             block_iops: Some(1000),
+            network_bandwidth: Some(3 << 20),
         };
         assert_eq!(resources, expected);
     }

@@ -7,7 +7,7 @@ mod limits;
 mod seccomp;
 
 pub use labels::labels;
-pub use limits::{CPU_PERIOD, Resources};
+pub use limits::{CPU_PERIOD, NETWORK_BANDWIDTH, Resources};
 
 use super::manifest::{App, Isolator};
 use sandbox::Result;
@@ -71,8 +71,8 @@ pub fn sysctls(isolators: &[Isolator]) -> Option<&serde_json::Map<String, Value>
     of(isolators, "os/unix/sysctl").next_back()?.value.as_object()
 }
 
-/// Isolators that mean nothing where they stand: those of a pod in an app (`in_app`), those of an app in a pod, and those that this
-/// flavor does not have. What nobody knows at all stage0 has named.
+/// Isolators that mean nothing where they stand: those of a pod in an app (`in_app`), and those of an app in a pod. What nobody knows at
+/// all stage0 has named.
 pub fn without_effect(isolators: &[Isolator], in_app: bool) -> impl Iterator<Item = &str> {
     const OF_PODS: [&str; 1] = ["os/unix/sysctl"];
     const OF_APPS: [&str; 7] = [
@@ -84,10 +84,9 @@ pub fn without_effect(isolators: &[Isolator], in_app: bool) -> impl Iterator<Ite
         "os/linux/oom-score-adj",
         "os/linux/cpu-shares",
     ];
-    const MISSING: [&str; 1] = ["resource/network-bandwidth"];
     isolators.iter().map(|isolator| isolator.name.as_str()).filter(move |name| {
         let elsewhere: &[&str] = if in_app { &OF_PODS } else { &OF_APPS };
-        elsewhere.contains(name) || MISSING.contains(name)
+        elsewhere.contains(name)
     })
 }
 

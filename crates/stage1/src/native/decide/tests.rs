@@ -120,6 +120,50 @@ fn a_hosts_file_gets_the_name_once() {
 }
 
 #[test]
+fn a_pods_network_is_limited_by_the_pod_and_by_its_apps_together() {
+    let limited = |number: &str| {
+        format!(r#"[{{"name":"resource/network-bandwidth","value":{{"default":true,"limit":"{number}"}}}}]"#)
+    };
+    let decided = |words: &str, pod: &str, apps: &[&str]| {
+        let app = |(index, limit): (usize, &&str)| {
+            let isolators = if limit.is_empty() { "[]".to_owned() } else { limited(limit) };
+            format!(
+                r#"{{"name":"a{index}","image":{{"id":"sha512-1"}},"app":{{"exec":["/bin/tool"],"user":"0","group":"0","isolators":{isolators}}}}}"#
+            )
+        };
+        let apps: Vec<String> = apps.iter().enumerate().map(app).collect();
+        let isolators = if pod.is_empty() { "[]".to_owned() } else { limited(pod) };
+        let apps = apps.join(",");
+        let manifest =
+            format!(r#"{{"acKind":"PodManifest","acVersion":"0.8.11","apps":[{apps}],"isolators":{isolators}}}"#);
+        let base = make_pod("bandwidth", &manifest);
+        let words: Vec<String> = words.split_whitespace().chain([UUID]).map(str::to_owned).collect();
+        let plan =
+            decide(&Pod::load(&base).unwrap(), &RunOptions::parse(&words, true).unwrap(), &facts("none")).unwrap();
+        fs::remove_dir_all(base).unwrap();
+        let of_it = |text: &String| text.contains("resource/network-bandwidth");
+        (plan.bandwidth, plan.warnings.into_iter().filter(of_it).collect::<Vec<_>>())
+    };
+    let contained = "--net=default --local-config=/nonexistent";
+    let no_effect = |app: &str, why: &str| {
+        vec![format!("app \"{app}\": isolator \"resource/network-bandwidth\" has no effect {why}")]
+    };
+
+    assert_eq!(decided(contained, "", &["1M", "2M"]), (Some(3_000_000), vec![]));
+    assert_eq!(decided(contained, "2M", &["1M", "2M"]), (Some(2_000_000), vec![]));
+    assert_eq!(decided(contained, "9M", &["1M"]), (Some(1_000_000), vec![]));
+    assert_eq!(decided(contained, "9M", &[""]), (Some(9_000_000), vec![]));
+    assert_eq!(decided(contained, "", &["1M", ""]), (None, no_effect("a0", "beside apps without it")));
+    assert_eq!(decided(contained, "", &["9E", "9E"]), (Some(i64::MAX.unsigned_abs()), vec![]));
+    let mutable = format!("{contained} --mutable");
+    assert_eq!(decided(&mutable, "1M", &[]), (Some(1_000_000), vec![]));
+    assert_eq!(decided(&mutable, "", &["1M"]), (None, no_effect("a0", "in a pod that has its network already")));
+    let host = "resource/network-bandwidth isolator set but the pod has the network of the host, skipping";
+    assert_eq!(decided("--net=host", "1M", &[""]), (None, vec![host.to_owned()]));
+    assert_eq!(decided("--net=host", "", &[""]), (None, vec![]));
+}
+
+#[test]
 fn networks_are_refused_by_name_and_the_host_is_none() {
     let manifest = r#"{"acKind":"PodManifest","acVersion":"0.8.11","apps":[{"name":"a","image":{"id":"sha512-1"},"app":{"exec":["/bin/tool"],"user":"0","group":"0"}}]}"#;
     let base = make_pod("networks", manifest);
