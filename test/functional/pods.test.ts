@@ -217,11 +217,12 @@ test('an app that ignores TERM is killed after its grace, not waited for forever
 test('status --wait waits for the end, --wait-ready for the supervisor, and a time limit ends both', async () => {
   await using host = await aHost()
   const image = await busybox()
-  const pod = await host.pod(['--net=none', image, '--exec=/bin/sh', '--', '-c', 'sleep 1; exit 3'])
+  const pod = await host.pod(['--net=none', image, '--exec=/bin/sh', '--', '-c', 'until [ -e /go ]; do sleep 0.1; done; exit 3'])
 
   assert.match(await host.ok(['status', '--wait-ready=20s', pod.uuid]), /^state=running$/m)
   assert.match(await host.refused(['status', '--wait=200ms', pod.uuid]), /error waiting for pod to finish: context deadline exceeded/)
-  const ended = await host.ok(['status', '--wait', pod.uuid])
+  // The pod may end before touch(1) has.
+  const [ended] = await Promise.all([host.ok(['status', '--wait', pod.uuid]), host.rkt(['enter', pod.uuid, '/bin/touch', '/go'])])
   assert.match(ended, /^state=exited$/m)
   assert.match(ended, /^app-busybox=3$/m)
   const prepared = (await host.ok(['prepare', '--quiet', image])).trim()
