@@ -9,6 +9,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
 };
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// fsconfig(2) takes strings of 255 bytes.
@@ -85,8 +86,14 @@ fn try_mount(layers: &Layers<'_>, set_lowers: SetLowers) -> Result<OwnedFd, Over
     fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(|errno| told(&context, "mount overlay", errno))
 }
 
-/// One layer a call: as many as the kernel takes (500), of any name.
+/// One layer a call: as many as the kernel takes (500), of any name. A single one every kernel takes, without a line in its log about
+/// what it does not know, if no character has a meaning there.
 fn append_lowers(context: &OwnedFd, lowers: &[&Path], held: &mut Vec<OwnedFd>) -> Result<(), OverlayError> {
+    if let [only] = lowers
+        && !only.as_os_str().as_bytes().iter().any(|byte| b":,\\".contains(byte))
+    {
+        return set(context, "lowerdir", &value(only, held)?);
+    }
     lowers.iter().try_for_each(|lower| set(context, "lowerdir+", &value(lower, held)?))
 }
 
