@@ -155,6 +155,12 @@ export interface PodProcess {
   readonly stage1: string
 }
 
+/** How a terminal behaved at some time. */
+export interface TerminalMode {
+  /** Has the terminal behave so again. */
+  restore(): void
+}
+
 export interface Xattr {
   readonly name: string
   readonly value: Buffer
@@ -226,6 +232,8 @@ export interface NativeAddon {
    * descriptor ends the thread.
    */
   processEnds(): Outcome<number>
+  /** How the terminal of a descriptor behaves now (termios(3)); null when it is none. */
+  terminalMode(fd: number): TerminalMode | null
   /** Replaces this process (execve(2)); returns only when it failed. Main thread only. */
   become(request: BecomeRequest): NativeFailure
 }

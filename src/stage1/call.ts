@@ -1,6 +1,6 @@
 import {join} from 'node:path'
 import {RktError} from '../errors.ts'
-import {callerEnvironment} from '../native/index.ts'
+import {callerEnvironment, native} from '../native/index.ts'
 
 export interface EntrypointCall {
   /** A tree that the pod cannot write. */
@@ -30,6 +30,7 @@ export async function runEntrypoint(call: EntrypointCall): Promise<EntrypointEnd
   const {arguments: words, cwd, entrypoint, environment = callerEnvironment(), rootfs} = call
   const {stderr = 'inherit', stdin = 'ignore', stdout} = call
   const {execa} = await import('execa')
+  const terminal = stdin === 'inherit' ? native().terminalMode(0) : null
   const result = await execa(join(rootfs, entrypoint.relative), words, {
     all: true,
     argv0: join(rootfs, entrypoint.named),
@@ -44,6 +45,8 @@ export async function runEntrypoint(call: EntrypointCall): Promise<EntrypointEnd
     stripFinalNewline: false,
   })
   const {exitCode, failed, originalMessage, signal} = result
+  // What was killed could not give the terminal back as it was.
+  if (exitCode === undefined) terminal?.restore()
   const how = exitCode === undefined ? (signal === undefined ? originalMessage : `signal: ${signal}`) : `exit status ${exitCode}`
   return {exitCode, failure: failed ? (how ?? 'it failed') : undefined, output: result.all ?? ''}
 }

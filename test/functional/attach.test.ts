@@ -4,7 +4,7 @@ import {type ChildProcess, execFileSync, spawn} from 'node:child_process'
 import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {type TestContext, test} from 'node:test'
-import {aHost, busybox, eventually, type Host, type RunningPod, rktProgram} from './harness/index.ts'
+import {aHost, busybox, eventually, familyOf, type Host, type RunningPod, rktProgram} from './harness/index.ts'
 
 type Modes = Partial<Record<'stdin' | 'stdout' | 'stderr', string>>
 
@@ -227,6 +227,7 @@ for (const [what, end] of [
   ['the app exits', 'exit'],
   ['rkt is killed by TERM', 'term'],
   ['rkt is killed by KILL', 'kill'],
+  ['the entrypoint is killed by KILL', 'kill entrypoint'],
 ] as const) {
   test(`the caller's terminal is given back when ${what}`, async (t) => {
     await using host = await aHost()
@@ -242,9 +243,13 @@ for (const [what, end] of [
     await terminal.shows(/heard hello/)
 
     if (end === 'exit') terminal.shell.write('exit\r')
-    else execFileSync('pkill', [`-${end.toUpperCase()}`, '-P', String(terminal.shell.pid)])
+    else if (end === 'kill entrypoint') {
+      const entrypoint = familyOf(terminal.shell.pid).find(({command}) => command.includes('--action='))
+      assert.ok(entrypoint)
+      process.kill(entrypoint.pid, 'SIGKILL')
+    } else execFileSync('pkill', [`-${end.toUpperCase()}`, '-P', String(terminal.shell.pid)])
 
-    await terminal.shows(end === 'exit' ? /status 0\r\nicanon echo / : /status (143|137)[\s\S]*icanon echo /)
+    await terminal.shows(end === 'exit' ? /status 0\r\nicanon echo / : /status (143|137|254)[\s\S]*icanon echo /)
     terminal.shell.kill()
     if (end === 'exit') assert.equal((await pod.process.exit).status, 3)
     else await pod.stop()

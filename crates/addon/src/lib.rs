@@ -21,3 +21,4 @@ mod namespace;
 mod overlay;
 mod probe;
 mod sys;
+mod terminal;
