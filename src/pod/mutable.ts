@@ -23,6 +23,7 @@ import {type FoundImage, type ReadyImage, renderedImage, storedImage} from './pr
 import {prepareLock} from './prepare-lock.ts'
 import {updateRegistration} from './registration.ts'
 import {writeMtab} from './run.ts'
+import {contextOfFiles} from './selinux.ts'
 import {isAfterRun} from './state.ts'
 import {waitUntilReady} from './wait.ts'
 
@@ -86,19 +87,22 @@ export async function addApp(
 /** The directories and mounts of an app. */
 async function place(engine: MutableEngine, pod: Pod, running: PodProcess, app: RuntimeApp, image: ReadyImage): Promise<void> {
   const {name} = app
+  const context = contextOfFiles(pod)
   const manifest = Buffer.from(image.bytes)
   makeDirectory(join(pod.path, appInfo(name)), 0o750)
   writeNew(join(pod.path, appManifest(name)), manifest, 0o640)
   if (image.tree === undefined) {
     unwrap(native().addAppInside(running, name, manifest, null))
-    await engine.treestore.renderInto(image.key, join(pod.path, podFiles.stage1Rootfs, stage2(name), 'rootfs'), {shift: null})
+    const rootfs = join(pod.path, podFiles.stage1Rootfs, stage2(name), 'rootfs')
+    await engine.treestore.renderInto(image.key, rootfs, {shift: null})
+    if (context !== undefined) unwrap(await native().labelTree(rootfs, context))
     return
   }
   writeNew(join(pod.path, appTreeId(name)), image.tree, 0o640)
   using overlays = new PodOverlays(engine.treestore, pod.path, pod.path)
   const {layer, mount} = overlays.app(image.tree, name, join(podFiles.stage1Rootfs, stage2(name), 'rootfs'))
   writeMtab(layer)
-  unwrap(native().addAppInside(running, name, manifest, mount))
+  unwrap(native().addAppInside(running, name, manifest, {...mount, ...(context !== undefined && {context})}))
 }
 
 /** Where a running pod is found. */

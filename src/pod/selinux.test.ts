@@ -3,7 +3,8 @@ import {mkdirSync, mkdtempSync, rmSync, writeFileSync} from 'node:fs'
 import {tmpdir} from 'node:os'
 import {dirname, join} from 'node:path'
 import {test} from 'node:test'
-import {categoriesOf, parseLxcContexts, podContexts} from './selinux.ts'
+import {native, unwrap} from '../native/index.ts'
+import {categoriesOf, contextOfFiles, parseLxcContexts, podContexts} from './selinux.ts'
 
 const UUID = '0b2e1d1c-6c0f-4e0e-9a51-2f6f8d9f7a11'
 
@@ -81,4 +82,18 @@ test('categories are two of 1024, in order, and another pair where a pod has the
   assert.equal(categoriesOf(name, []), categoriesOf(twin, []))
   assert.notEqual(categoriesOf(name, [twin]), categoriesOf(twin, []))
   assert.equal(categoriesOf('pod 0', ['pod 0']), first)
+})
+
+test('what joins a pod gets the context that its files were given, where pods have contexts', {
+  skip: process.geteuid?.() !== 0 && 'needs root',
+}, async () => {
+  using host = hostWith({...enforcing, 'etc/selinux/targeted/contexts/lxc_contexts': LXC, 'pod/file': ''})
+  using disabled = hostWith({})
+  const pod = {path: join(host.root, 'pod'), uuid: UUID}
+  assert.equal(contextOfFiles(pod, host.root), undefined)
+
+  unwrap(await native().labelTree(pod.path, 'system_u:object_r:svirt_sandbox_file_t:s0:c1,c2'))
+
+  assert.equal(contextOfFiles(pod, host.root), 'system_u:object_r:svirt_sandbox_file_t:s0:c1,c2')
+  assert.equal(contextOfFiles(pod, disabled.root), undefined)
 })

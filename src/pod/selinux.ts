@@ -3,6 +3,7 @@ import {createHash} from 'node:crypto'
 import {existsSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {RktError} from '../errors.ts'
+import {native, unwrap} from '../native/index.ts'
 
 export interface PodContexts {
   /** Of the processes of the pod. */
@@ -27,6 +28,13 @@ export function podContexts(uuid: string, others: () => readonly string[], root 
   if (contexts.file === undefined) throw bad('file')
   const level = `s0:${categoriesOf(uuid, others())}`
   return {mount: withLevel(contexts.file, level), process: withLevel(contexts.process, level)}
+}
+
+/** The context that a pod's files were given when it was run: its directory's. None where pods have none. */
+export function contextOfFiles({path, uuid}: {readonly path: string; readonly uuid: string}, root?: string): string | undefined {
+  if (!podContexts(uuid, () => [], root)) return undefined
+  const label = unwrap(native().listXattrs(path)).find(({name}) => name === 'security.selinux')
+  return label?.value.toString('latin1').replace(/\0$/, '')
 }
 
 /** Lines `KEY = "CONTEXT"` of lxc_contexts(5); comments and other keys are passed over. */
