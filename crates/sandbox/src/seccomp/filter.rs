@@ -79,14 +79,17 @@ impl SystemCalls {
         Self::retaining(groups::members(groups::DEFAULT).unwrap_or_default(), true, None, administers)
     }
 
-    /// Withholds these calls and nothing else.
-    pub fn removing(names: &Names, errno: Option<u16>) -> Self {
-        Self {
-            rules: vec![rule(errno.map_or(Outcome::Kill, Outcome::Error), names)],
-            new_namespaces: Outcome::Allow,
-            otherwise: Outcome::Allow,
-            unknown: Outcome::Allow,
+    /// Withholds these calls and nothing else: but where unshare(2) is among them, clone(2) and clone3(2) make no namespaces either,
+    /// unless the processes have CAP_SYS_ADMIN.
+    pub fn removing(names: &Names, errno: Option<u16>, administers: bool) -> Self {
+        let mut rules = vec![rule(errno.map_or(Outcome::Kill, Outcome::Error), names)];
+        let mut new_namespaces = Outcome::Allow;
+        if names.contains("unshare") && !administers {
+            new_namespaces = Outcome::Error(errno.unwrap_or(EPERM));
+            let hiding = Names::from(["clone3"]);
+            rules.push(rule(Outcome::Error(ENOSYS), &hiding.difference(names).copied().collect()));
         }
+        Self { rules, new_namespaces, otherwise: Outcome::Allow, unknown: Outcome::Allow }
     }
 
     /// Two filters that are this one together: one that allows these calls, and one that withholds what this one withholds of them.
@@ -103,7 +106,7 @@ impl SystemCalls {
         let mut first = self.clone();
         first.rules.push(rule(Outcome::Allow, &names));
         let rules = withheld.into_iter().map(|(name, outcome)| rule(outcome, &Names::from([name]))).collect();
-        (Cow::Owned(first), Some(Self { rules, ..Self::removing(&Names::new(), None) }))
+        (Cow::Owned(first), Some(Self { rules, ..Self::removing(&Names::new(), None, false) }))
     }
 
     /// The outcomes of the calls that have a rule; where two speak of one the later counts.

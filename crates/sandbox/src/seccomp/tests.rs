@@ -55,7 +55,8 @@ fn every_call_of_every_abi_gets_what_its_name_says() {
         SystemCalls::default_filter(false),
         SystemCalls::default_filter(true),
         SystemCalls::retaining(set(&["read", "write", "clone"]), false, None, false),
-        SystemCalls::removing(&set(&["mount", "umount2", "clone"]), Some(95)),
+        SystemCalls::removing(&set(&["mount", "umount2", "clone"]), Some(95), false),
+        SystemCalls::removing(&set(&["unshare"]), None, false),
     ];
     for machine in ["x86_64", "aarch64"] {
         for filter in &filters {
@@ -130,7 +131,7 @@ fn new_namespaces_are_for_those_who_administer() {
 
 #[test]
 fn a_call_is_withheld_behind_the_ones_that_stand_for_it_too() {
-    let program = compile(MACHINE, &SystemCalls::removing(&set(&["socket", "shmget"]), Some(13)), RET_KILL);
+    let program = compile(MACHINE, &SystemCalls::removing(&set(&["socket", "shmget"]), Some(13), false), RET_KILL);
     let (socketcall, ipc) = (102, 117);
 
     assert_eq!(run(&program, I386, socketcall, 1).0, RET_ERRNO | 13, "socket");

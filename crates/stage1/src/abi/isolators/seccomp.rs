@@ -39,7 +39,7 @@ fn filter(isolator: &Isolator, administers: bool) -> Result<Option<SystemCalls>>
             let default = groups::expand(groups::DEFAULT).unwrap_or_default();
             Some(SystemCalls::retaining(default, true, errno, administers))
         }
-        _ => Some(SystemCalls::removing(&names, errno)),
+        _ => Some(SystemCalls::removing(&names, errno, administers)),
     })
 }
 
@@ -123,6 +123,7 @@ mod tests {
         assert_eq!(errno("blacklist").outcome("mount"), Outcome::Error(95));
         assert_eq!(errno("blacklist").outcome("fsmount"), Outcome::Error(95));
         assert_eq!(errno("blacklist").outcome("sethostname"), Outcome::Allow);
+        assert_eq!(errno("blacklist").new_namespaces, Outcome::Error(95));
     }
 
     #[test]
