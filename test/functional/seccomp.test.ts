@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import {readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, arch, buildImage, busybox, type Host, inApp, manifest, program, withoutLabels} from './harness/index.ts'
+import {aHost, arch, buildImage, busybox, eventually, type Host, inApp, manifest, program, withoutLabels} from './harness/index.ts'
 
 const onAmd64 = {skip: arch === 'amd64' ? false : 'the numbers of the calls are those of amd64'}
 
@@ -165,6 +165,57 @@ test('commands that are entered and handlers have the filter of the app', onAmd6
   const app = {eventHandlers: handlers, exec: ['/bin/cat', '/handled'], user: '1000'}
   const handled = await buildImage(manifest({app, dependencies: [{imageName: 'example.com/calls'}], name: 'example.com/handled'}), () => {})
   assert.match(withoutLabels(await host.ok(['run', '--net=none', handled])), /^amd64:165 signal 31$/m)
+})
+
+test('the call is named also where a command that is entered makes it, and what outlives the command is ended too', onAmd64, async () => {
+  await using host = await aHost()
+  const pod = await host.pod(['--net=none', await program('calls'), '--exec=/bin/sleep', '--', '1000'])
+  const named = /^Error: process \d+ was ended: system call mount is not allowed$/m
+
+  const own = await host.rkt(['enter', pod.uuid, '/bin/calls', '--direct', 'amd64:165'])
+  assert.deepEqual([own.status, own.signal], [null, 'SIGSYS'])
+  assert.match(own.stderr, named)
+  const child = await host.rkt(['enter', pod.uuid, '/bin/sh', '-c', '/bin/calls --direct amd64:165; exit 7'])
+  assert.equal(child.status, 7)
+  assert.match(child.stderr, named)
+  const later = '(read line < /later; /bin/calls --direct amd64:165; echo $? > /status) > /dev/null 2>&1 < /dev/null &'
+  assert.equal(await pod.enter('/bin/sh', '-c', `mkfifo /later; ${later}`), '')
+  await pod.enter('/bin/sh', '-c', 'echo > /later')
+  await eventually(async () => /^159$/m.test(await pod.enter('/bin/sh', '-c', 'cat /status; true')), 'the call to end what made it')
+  await pod.stop()
+})
+
+test('the call is named also where a handler makes it, and the status says it of one before the start', onAmd64, async () => {
+  await using host = await aHost()
+  const call = ['/bin/calls', '--direct', 'amd64:165']
+  const run = async (name: string, handlers: readonly object[]) => {
+    const app = {eventHandlers: handlers, exec: ['/bin/true'], group: '0', user: '0'}
+    const image = await buildImage(manifest({app, dependencies: [{imageName: 'example.com/calls'}], name: `example.com/${name}`}), () => {})
+    const saved = host.path(name)
+    const result = await host.rkt(['run', '--net=none', `--uuid-file-save=${saved}`, image, '--name=app'])
+    return {...result, report: await host.ok(['status', readFileSync(saved, 'utf8')])}
+  }
+  const named = /app "app": process \d+ was ended: system call mount is not allowed/
+  await host.ok(['fetch', await program('calls')])
+
+  const before = await run('before', [{exec: call, name: 'pre-start'}])
+  const after = await run('after', [{exec: call, name: 'post-stop'}])
+
+  assert.match(before.stdout, named)
+  assert.match(before.report, /^app-app=159\nsyscall-app=mount$/m)
+  assert.match(after.stdout, named)
+  assert.match(after.report, /^app-app=0$/m)
+})
+
+test('where unshare is removed, clone makes no namespaces either', onAmd64, async () => {
+  await using host = await aHost()
+  const [clone, clone3] = ['amd64:56:0x10000011', 'amd64:435']
+
+  const removed = await callsIn(host, [clone, clone3], {app: ['--seccomp=mode=remove,unshare']})
+  const other = await callsIn(host, [clone3], {app: ['--seccomp=mode=remove,mount']})
+
+  assert.deepEqual(removed, {[clone]: 'EPERM', [clone3]: 'ENOSYS'})
+  assert.deepEqual(other, {[clone3]: 'EINVAL'})
 })
 
 test('what a filter cannot mean is refused before anything has started, with the app and the isolator', async () => {

@@ -5,6 +5,7 @@
 
 use super::table;
 use crate::sys;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The listener of one filter.
@@ -18,6 +19,12 @@ pub struct Refused {
     pub process: i32,
     /// The name of the call, or its number.
     pub name: String,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(text, "process {} was ended: system call {} is not allowed", self.process, self.name)
+    }
 }
 
 impl AsFd for Listener {

@@ -106,7 +106,7 @@ fn start(launch: Launch<'_>) -> Result<Outcome> {
     // A process that ends takes its namespaces with it before pid 1 could have seen them.
     rustix::io::read(&gate, &mut [0]).context(|| "wait for pid 1")?;
     for handler in &app.pre_start {
-        match run_handler(app, handler, inherited)? {
+        match run_handler(app, handler, listener.as_ref(), inherited)? {
             0 => {}
             status => return Ok(Outcome::HandlerFailed(status)),
         }
@@ -214,19 +214,19 @@ fn make_directory(root: &Root, path: &str, mode: u32) -> Result<()> {
 const ROOT: User = User { uid: 0, gid: 0, groups: Vec::new() };
 
 /// Runs a handler of the app, as root, in this process's namespaces and root; answers its status.
-pub fn run_handler(app: &App, handler: &Exec, inherited: &Inherited) -> Result<i32> {
+fn run_handler(app: &App, handler: &Exec, listener: Option<&Channel>, inherited: &Inherited) -> Result<i32> {
     match sys::fork(0).context(|| "fork")? {
-        Fork::Child => become_handler(app, handler, inherited),
+        Fork::Child => become_handler(app, handler, listener, inherited),
         Fork::Parent(child) => {
             sys::wait_for(child.pid).map(|status| Ended::of(status).code()).context(|| "wait for a handler")
         }
     }
 }
 
-/// Becomes a handler of the app. Never returns.
-pub fn become_handler(app: &App, handler: &Exec, inherited: &Inherited) -> ! {
+/// Becomes a handler of the app; `listener` as for [`persona`]. Never returns.
+pub fn become_handler(app: &App, handler: &Exec, listener: Option<&Channel>, inherited: &Inherited) -> ! {
     let started = Command::new(handler, &app.environment)
-        .and_then(|command| persona(app, &ROOT, None, inherited).assume().map(|()| command))
+        .and_then(|command| persona(app, &ROOT, listener, inherited).assume().map(|()| command))
         .map(|command| Failure::new(why_not(&handler.file, &command.execute())));
     let failure = started.unwrap_or_else(|failure| failure);
     // Goes where the handler's own messages would go.

@@ -218,7 +218,7 @@ impl Target {
             // Root of another user namespace is born where this process is, which has moved there.
             let birthplace = self.cgroups.birthplace().filter(|_| self.users.is_none());
             match sys::fork_into(libc::CLONE_PARENT as u64, birthplace).context(|| "fork")? {
-                Fork::Child => self.execute(follower.as_ref(), inherited),
+                Fork::Child => self.execute(channel, follower.as_ref(), inherited),
                 Fork::Parent(command) => {
                     channel.send(COMMAND, Some(command.pidfd.as_fd())).context(|| "hand the command over")
                 }
@@ -264,8 +264,8 @@ impl Target {
     }
 
     /// Becomes the command, in the pod. Never returns.
-    fn execute(&self, follower: Option<&OwnedFd>, inherited: &Inherited) -> ! {
-        let status = match self.become_command(follower, inherited) {
+    fn execute(&self, channel: &Channel, follower: Option<&OwnedFd>, inherited: &Inherited) -> ! {
+        let status = match self.become_command(channel, follower, inherited) {
             Ok(error) => {
                 eprintln!("Error: {error}");
                 NOT_EXECUTED
@@ -275,7 +275,7 @@ impl Target {
         sys::exit_now(status)
     }
 
-    fn become_command(&self, follower: Option<&OwnedFd>, inherited: &Inherited) -> Result<String> {
+    fn become_command(&self, channel: &Channel, follower: Option<&OwnedFd>, inherited: &Inherited) -> Result<String> {
         let mut environment = self.environment.clone();
         environment.retain(|(name, _)| name != "TERM");
         environment.push(("TERM".to_owned(), std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned())));
@@ -297,11 +297,13 @@ impl Target {
             },
         };
         new_session(&streams)?;
+        // As for apps: who administers may want listeners of its own.
+        let listener = (!self.privileges.administers()).then_some(channel);
         let persona = Persona {
             user: &User { uid: 0, gid: 0, groups: Vec::new() },
             capabilities: self.privileges.capabilities.as_deref(),
             labels: &self.labels,
-            filter: self.privileges.system_calls.as_ref().map(|system_calls| Filter { system_calls, listener: None }),
+            filter: self.privileges.system_calls.as_ref().map(|system_calls| Filter { system_calls, listener }),
             no_new_privileges: self.privileges.no_new_privileges,
             working_directory: "/",
             inherited,

@@ -276,10 +276,7 @@ impl<'a> Init<'a> {
             Token::Report(number) => self.read_report(number)?,
             Token::Refusals(number) => {
                 if let Some(app) = self.apps.iter_mut().find(|app| app.number == number) {
-                    app.refuse(&mut self.console);
-                    if let Some(listener) = app.refusals.give_up() {
-                        unwatch(&self.events, listener);
-                    }
+                    app.refuse(&mut self.console)?;
                 }
             }
             Token::Service(number, service) => self.serve(number, service)?,
@@ -328,6 +325,9 @@ impl<'a> Init<'a> {
                 self.watch(socket, Token::Service(app.number, service))?;
             }
         }
+        if !watched {
+            self.watch(&app.refusals, Token::Refusals(app.number))?;
+        }
         for (stream, lines) in app.streams.iter().enumerate() {
             if let Some(lines) = lines {
                 self.watch(lines, Token::Stream(app.number, stream))?;
@@ -346,10 +346,6 @@ impl<'a> Init<'a> {
                 unwatch(&self.events, report);
             }
             app.read_report(&mut self.console)?;
-            if let Some(listener) = app.refusals.take_listener() {
-                let data = EventData::new_u64(Token::Refusals(number).encode());
-                epoll::add(&self.events, listener, data, EventFlags::IN).context(|| "watch a filter")?;
-            }
         }
         self.tell_ready()
     }

@@ -4,10 +4,13 @@
 use super::super::init::word;
 use super::super::terminal::Relay;
 use super::{COMMAND, FAILURE};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use sandbox::channel::{Channel, Received};
-use sandbox::sys::{self, Child, Ended};
+use sandbox::seccomp::listener::{Listener, Refused};
+use sandbox::spawn::LISTENER;
+use sandbox::sys::{self, Child, Ended, Fork};
 use sandbox::{Context, Failure, Result};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -19,12 +22,16 @@ pub const HANDLED: [i32; 7] =
 pub fn watch(helper: &Child, channel: &Channel, signals: &OwnedFd) -> Result<i32> {
     let mut relay: Option<Relay> = None;
     let mut command: Option<OwnedFd> = None;
+    let mut listener: Option<Listener> = None;
+    let mut listening = true;
     loop {
-        // What comes first: the words of the process that joins, in their order, and its end if it fails.
-        let listening = command.is_none();
         let stdin = rustix::stdio::stdin();
-        let awaited = command.as_ref().map_or(channel.as_fd(), AsFd::as_fd);
-        let mut fds = vec![PollFd::new(&awaited, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let mut fds = vec![
+            PollFd::new(signals, PollFlags::IN),
+            entry(listening.then_some(channel), signals),
+            entry(command.as_ref(), signals),
+            entry(listener.as_ref(), signals),
+        ];
         let leader = relay.as_ref().map(Relay::leader);
         if let (Some(relay), Some(leader)) = (&relay, &leader) {
             fds.push(PollFd::new(&stdin, relay.input_events()));
@@ -37,14 +44,11 @@ pub fn watch(helper: &Child, channel: &Channel, signals: &OwnedFd) -> Result<i32
         let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         drop(fds);
         drop(leader);
-        if let (Some(active), [_, _, input, output]) = (&mut relay, &ready[..]) {
+        if let (Some(active), [_, _, _, _, input, output]) = (&mut relay, &ready[..]) {
             active.pump(*input, *output);
         }
         pass_signals(signals, command.as_ref(), relay.as_mut());
-        if ready[0].is_empty() {
-            continue;
-        }
-        if listening {
+        if !ready[1].is_empty() {
             match channel.receive().context(|| "listen to the pod")? {
                 Received::Word(word::TERMINAL, Some(leader)) => {
                     relay = Some(Relay::begin(leader, false).context(|| "begin with the terminal")?);
@@ -56,19 +60,78 @@ pub fn watch(helper: &Child, channel: &Channel, signals: &OwnedFd) -> Result<i32
                     }
                     command = Some(pidfd);
                 }
+                Received::Word(LISTENER, Some(descriptor)) => listener = Some(Listener::from(descriptor)),
                 Received::Word(..) | Received::Text(..) => {}
-                // The process that joins has failed, and has said why.
+                // The command has been executed, or the process that joins has failed, and has said why.
+                Received::Closed if command.is_some() => listening = false,
                 Received::Closed => {
                     return sys::wait_for(helper.pid)
                         .map(|status| Ended::of(status).code())
                         .context(|| "wait for the command");
                 }
             }
-        } else if let Some(pidfd) = &command {
+        }
+        if !ready[3].is_empty()
+            && let Some(refused) = refuse(&mut listener, ready[3])
+        {
+            // Where the terminal is raw a new line does not begin at its left end.
+            eprint!("Error: {refused}{}", if relay.is_some() { "\r\n" } else { "\n" });
+        }
+        if !ready[2].is_empty()
+            && let Some(pidfd) = &command
+        {
             if let Some(relay) = relay {
                 relay.finish();
             }
+            if let Some(listener) = listener {
+                go_on(&listener);
+            }
             return wait_like(pidfd);
+        }
+    }
+}
+
+/// What to wait for: poll(2) tells of a hang-up whatever it is asked for, so that something else stands in the place of what is not there.
+fn entry<'a>(fd: Option<&'a impl AsFd>, absent: &'a OwnedFd) -> PollFd<'a> {
+    match fd {
+        Some(fd) => PollFd::new(fd, PollFlags::IN),
+        None => PollFd::new(absent, PollFlags::empty()),
+    }
+}
+
+/// Does what poll(2) said of the listener: ends the next process whose call waits, or gives it up when no process has the filter any more.
+fn refuse(listener: &mut Option<Listener>, ready: PollFlags) -> Option<Refused> {
+    if ready.contains(PollFlags::IN) {
+        return listener.as_ref()?.refuse();
+    }
+    *listener = None;
+    None
+}
+
+/// Goes on listening in a process of its own, for as long as processes have the filter that the command left behind: without a listener
+/// their calls would only fail.
+fn go_on(listener: &Listener) {
+    let ready = |patience| {
+        let mut fds = [PollFd::new(listener, PollFlags::IN)];
+        poll(&mut fds, patience).map_or(PollFlags::empty(), |_| fds[0].revents())
+    };
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    if ready(Some(&now)).contains(PollFlags::HUP) || !matches!(sys::fork(0), Ok(Fork::Child)) {
+        return;
+    }
+    let _ = rustix::process::setsid();
+    sys::SignalSet::of(&[]).block();
+    // Nobody waits for this process, and nothing of the caller's may wait for its end.
+    let nowhere = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let Ok(nowhere) = nowhere else { sys::exit_now(FAILURE) };
+    for number in 0..3 {
+        let _ = sys::install(nowhere.as_fd(), number);
+    }
+    loop {
+        match ready(None) {
+            events if events.contains(PollFlags::HUP) => sys::exit_now(0),
+            events if events.contains(PollFlags::IN) => drop(listener.refuse()),
+            _ => {}
         }
     }
 }

@@ -102,7 +102,7 @@ impl Init<'_> {
                 let _ = std::fs::remove_dir_all(&start.app.services);
                 let services = Services::open(&self.stage1, &start.app)?;
                 let sockets = sockets::open(&start.app.sockets)?;
-                self.apps.push(Supervised::new(start.number, start.app, outside, services, sockets));
+                self.apps.push(Supervised::new(start.number, start.app, outside, services, sockets)?);
                 self.apps.len() - 1
             }
         };
@@ -132,6 +132,7 @@ impl Init<'_> {
     fn remove_app(&mut self, index: usize) {
         let mut app = self.apps.remove(index);
         app.drain(&mut self.console);
+        app.refusals.begin_again();
         let name = &app.app.name;
         let files = ["rkt/env", "rkt/status"].map(|directory| format!("/{directory}/{name}"));
         // Absent is what is wanted.

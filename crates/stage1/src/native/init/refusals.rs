@@ -4,13 +4,16 @@
 use super::super::console::Console;
 use super::super::lines::notice;
 use super::super::log::Log;
+use super::unwatch;
+use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sandbox::channel::{Channel, Received};
 use sandbox::seccomp::listener::Listener;
 use sandbox::spawn::LISTENER;
 use sandbox::sys::Ended;
+use sandbox::{Context, Result};
 use std::collections::BTreeSet;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The status of a process that SIGSYS ended, as shells say it.
 const STATUS: i32 = 128 + libc::SIGSYS;
@@ -19,52 +22,92 @@ const STATUS: i32 = 128 + libc::SIGSYS;
 const MAX_NAMES: usize = 64;
 
 /// The refusals of one app.
-#[derive(Default)]
 pub struct Refusals {
-    /// Comes with the listener before the process becomes the app.
+    /// Ready when the channel or a listener is.
+    events: OwnedFd,
+    /// Brings a listener from each process that is about to become the app or a handler of it.
     channel: Option<Channel>,
-    listener: Option<Listener>,
+    /// One a filter that processes have.
+    listeners: Vec<Listener>,
     /// Calls that were named already: an app that fails again and again does not fill its log.
     named: BTreeSet<String>,
     /// The call, and the process that was ended, last.
     last: Option<(String, i32)>,
 }
 
+impl AsFd for Refusals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.events.as_fd()
+    }
+}
+
 impl Refusals {
-    /// Of an app whose process will send its listener through the other end of this channel.
-    pub fn expect(&mut self, channel: Channel) {
-        self.channel = Some(channel);
+    /// Of an app that has no process yet.
+    pub fn new() -> Result<Self> {
+        let events = epoll::create(epoll::CreateFlags::CLOEXEC).context(|| "watch filters")?;
+        Ok(Self { events, channel: None, listeners: Vec::new(), named: BTreeSet::new(), last: None })
     }
 
-    /// Takes the listener, once the process has become the app or ended; answers it to be watched when it is new. Without one, the
-    /// kernel ends processes itself.
-    pub fn take_listener(&mut self) -> Option<&Listener> {
-        // Nobody holds the other end any more: this does not wait.
-        let Ok(Received::Word(LISTENER, Some(listener))) = self.channel.take()?.receive() else { return None };
-        Some(self.listener.insert(Listener::from(listener)))
+    /// Forgets what was: the app begins again.
+    pub fn begin_again(&mut self) {
+        self.channel.take().into_iter().for_each(|channel| unwatch(&self.events, channel));
+        self.listeners.drain(..).for_each(|listener| unwatch(&self.events, listener));
+        self.named.clear();
+        self.last = None;
     }
 
-    /// Gives up the listener when no process has the filter any more; answers it to be watched no longer.
-    pub fn give_up(&mut self) -> Option<Listener> {
-        self.listener.take_if(|listener| ready(listener.as_fd()).contains(PollFlags::HUP))
-    }
-
-    /// Ends the next process whose call waits.
-    pub fn handle(&mut self, app: &str, log: &mut Log, console: &mut Console) {
-        let Some(listener) = &self.listener else { return };
-        // Without a call that waits the listener would keep us waiting.
-        if !ready(listener.as_fd()).contains(PollFlags::IN) {
-            return;
+    /// The way for the next process to hand its listener over. Where it has none, the kernel ends processes itself.
+    pub fn expect(&mut self) -> Result<Channel> {
+        self.take_listeners()?;
+        let (ours, theirs) = Channel::pair().context(|| "make a channel")?;
+        self.watch(&ours)?;
+        if let Some(before) = self.channel.replace(ours) {
+            unwatch(&self.events, before);
         }
-        let Some(refused) = listener.refuse() else { return };
-        if self.named.len() < MAX_NAMES && self.named.insert(refused.name.clone()) {
-            let text = format!(
-                "app \"{app}\": process {} was ended: system call {} is not allowed",
-                refused.process, refused.name
-            );
-            notice(&text, log, console);
+        Ok(theirs)
+    }
+
+    /// Takes listeners that have come, ends processes whose calls wait, and gives up listeners of filters that no process has any more.
+    pub fn turn(&mut self, app: &str, log: &mut Log, console: &mut Console) -> Result<()> {
+        self.take_listeners()?;
+        for index in (0..self.listeners.len()).rev() {
+            let now = ready(self.listeners[index].as_fd());
+            if now.contains(PollFlags::HUP) {
+                unwatch(&self.events, self.listeners.swap_remove(index));
+            } else if now.contains(PollFlags::IN)
+                // Without a call that waits the listener would keep us waiting.
+                && let Some(refused) = self.listeners[index].refuse()
+            {
+                if self.named.len() < MAX_NAMES && self.named.insert(refused.name.clone()) {
+                    notice(&format!("app \"{app}\": {refused}"), log, console);
+                }
+                self.last = Some((refused.name, refused.process));
+            }
         }
-        self.last = Some((refused.name, refused.process));
+        Ok(())
+    }
+
+    fn take_listeners(&mut self) -> Result<()> {
+        while let Some(channel) = self.channel.take_if(|channel| !ready(channel.as_fd()).is_empty()) {
+            match channel.receive() {
+                Ok(Received::Word(LISTENER, Some(listener))) => {
+                    self.watch(&listener)?;
+                    self.listeners.push(Listener::from(listener));
+                }
+                Ok(Received::Word(..) | Received::Text(..)) => {}
+                // It has become the app, or ended.
+                Ok(Received::Closed) | Err(_) => {
+                    unwatch(&self.events, channel);
+                    break;
+                }
+            }
+            self.channel = Some(channel);
+        }
+        Ok(())
+    }
+
+    fn watch(&self, fd: impl AsFd) -> Result<()> {
+        epoll::add(&self.events, fd, EventData::new_u64(0), EventFlags::IN).context(|| "watch a filter")
     }
 
     /// How the main process ended, where we had to end it otherwise than by SIGSYS.
@@ -93,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_call_is_the_cause_of_a_status_that_says_so_and_of_no_other() {
-        let refusals = Refusals { last: Some(("mount".to_owned(), 7)), ..Refusals::default() };
+        let refusals = Refusals { last: Some(("mount".to_owned(), 7)), ..Refusals::new().unwrap() };
 
         assert_eq!(refusals.cause(159), Some("mount"));
         assert_eq!(refusals.cause(1), None);

@@ -78,9 +78,15 @@ pub struct Supervised {
 
 impl Supervised {
     /// An app that waits. `sockets` are those of its plan.
-    pub fn new(number: usize, app: App, outside: AppOutside, services: Services, sockets: Vec<OwnedFd>) -> Self {
+    pub fn new(
+        number: usize,
+        app: App,
+        outside: AppOutside,
+        services: Services,
+        sockets: Vec<OwnedFd>,
+    ) -> Result<Self> {
         let AppOutside { cgroups, log, taken, place } = outside;
-        Self {
+        Ok(Self {
             ready: !app.notifies,
             number,
             app,
@@ -89,7 +95,7 @@ impl Supervised {
             streams: [None, None],
             attachable: None,
             report: None,
-            refusals: Refusals::default(),
+            refusals: Refusals::new()?,
             services,
             watched: false,
             starter: None,
@@ -100,7 +106,7 @@ impl Supervised {
             cgroups,
             taken,
             sockets,
-        }
+        })
     }
 
     /// Makes an app that has ended wait to be started as it is planned now.
@@ -108,7 +114,7 @@ impl Supervised {
         self.drain(console);
         let AppOutside { cgroups, log, taken, place } = outside;
         self.ready = !app.notifies;
-        self.refusals = Refusals::default();
+        self.refusals.begin_again();
         self.streams = [None, None];
         (self.phase, self.app) = (Phase::Waiting, app);
         (self.cgroups, self.log, self.taken) = (cgroups, log, taken);
@@ -209,12 +215,7 @@ impl Supervised {
         let (opened, ours) = streams::open(self.app.stdio, &self.app.user, terminal)?;
         self.streams = ours.lines;
         self.attachable = Attachable::listen(stage1, &self.app.name, ours.ends)?;
-        let mut listener = None;
-        if self.app.names_refusals {
-            let (ours, theirs) = Channel::pair().context(|| "make a channel")?;
-            self.refusals.expect(ours);
-            listener = Some(theirs);
-        }
+        let listener = self.expect_listener()?;
         let launch = Launch {
             app: &self.app,
             taken: std::mem::take(&mut self.taken),
@@ -264,9 +265,14 @@ impl Supervised {
         Ok(())
     }
 
-    /// Ends a process of the app whose system call is withheld.
-    pub fn refuse(&mut self, console: &mut Console) {
-        self.refusals.handle(&self.app.name, &mut self.log, console);
+    /// The way for the next process to hand over the listener of its filter, where it is to have one.
+    fn expect_listener(&mut self) -> Result<Option<Channel>> {
+        self.app.names_refusals.then(|| self.refusals.expect()).transpose()
+    }
+
+    /// Ends processes of the app whose system calls are withheld.
+    pub fn refuse(&mut self, console: &mut Console) -> Result<()> {
+        self.refusals.turn(&self.app.name, &mut self.log, console)
     }
 
     /// Hands on what can be read of an output stream now.
@@ -327,10 +333,12 @@ impl Supervised {
 
     /// Starts the handler of that number, if there is one; answers whether the app has a new stream for its standard output.
     pub fn start_post_stop(&mut self, handler: usize, inherited: &Inherited, console: &mut Console) -> Result<bool> {
-        let Some(exec) = self.app.post_stop.get(handler) else {
+        if handler >= self.app.post_stop.len() {
             self.phase = Phase::Ended;
             return Ok(false);
-        };
+        }
+        let listener = self.expect_listener()?;
+        let exec = &self.app.post_stop[handler];
         let namespace = self.mount_namespace.as_ref().ok_or_else(|| Failure::new("an app has no mount namespace"))?;
         let (opened, lines) = streams::open_of_handler(self.app.stdio.stdout)?;
         match sys::fork_into(0, self.cgroups.birthplace()).context(|| "fork")? {
@@ -342,7 +350,7 @@ impl Supervised {
                         .context(|| "enter the app's mount namespace")
                 });
                 match joined {
-                    Ok(()) => become_handler(&self.app, exec, inherited),
+                    Ok(()) => become_handler(&self.app, exec, listener.as_ref(), inherited),
                     Err(_) => sys::exit_now(crate::FAILURE),
                 }
             }

@@ -37,7 +37,7 @@ pub fn make(plan: &mut Plan, outside: Outside, cgroups: &Entry) -> Result<(Root,
     for (number, (app, outside)) in std::mem::take(&mut plan.apps).into_iter().zip(outside.apps).enumerate() {
         let services = Services::open(&stage1, &app)?;
         let sockets = sockets::open(&app.sockets).map_err(|failure| failure.of(format!("app \"{}\"", app.name)))?;
-        apps.push(Supervised::new(number, app, outside, services, sockets));
+        apps.push(Supervised::new(number, app, outside, services, sockets)?);
     }
     Ok((stage1, apps))
 }
