@@ -58,7 +58,7 @@ test('a hundred pods at once have a hundred addresses, and leave nothing', {time
   for (const pod of pods) pod.kill('SIGTERM')
   const ends = await Promise.all(pods.map((pod) => pod.exit))
   assert.deepEqual(
-    ends.filter(({status}) => status !== 0),
+    ends.filter(({status, stderr}) => status !== 0 || stderr !== ''),
     [],
   )
   await assertAsBefore(namespace, before)
