@@ -166,7 +166,7 @@ test('a socket that somebody else listens at is not attached to', async () => {
   await pod.stop()
 })
 
-/** `rkt attach` on a terminal of its own, below a shell that says afterwards what the terminal is set to. */
+/** `rkt attach` on a terminal of its own, below a shell that says afterwards, again and again, what the terminal is set to. */
 async function onTerminal(t: TestContext, host: Host, words: readonly string[], size = {cols: 80, rows: 24}) {
   const pty = await import('node-pty').catch((error: Error) => error)
   if (pty instanceof Error) {
@@ -176,7 +176,7 @@ async function onTerminal(t: TestContext, host: Host, words: readonly string[], 
   const command = [rktProgram, ...host.globals, 'attach', ...words].map((word) => `'${word}'`).join(' ')
   const shell = pty.spawn(
     '/bin/sh',
-    ['-c', `${command}; echo "status $?"; stty -a | grep -o -- '-\\?icanon\\|-\\?echo\\b' | tr '\\n' ' '; read rest`],
+    ['-c', `${command}; echo "status $?"; while stty -a | grep -o -- '-\\?icanon\\|-\\?echo\\b' | tr '\\n' ' '; do sleep 0.1; done`],
     size,
   )
   const state = {output: ''}
