@@ -37,9 +37,15 @@ export function causeChain(error: unknown): string[] {
   const messages: string[] = []
   for (let at: unknown = error; at !== undefined && at !== null && !seen.has(at); at = at instanceof Error ? at.cause : undefined) {
     seen.add(at)
-    messages.push(at instanceof Error ? at.message : String(at))
+    messages.push(at instanceof Error ? sentenceOf(at.message) : String(at))
   }
   return messages
+}
+
+/** What `node:fs` throws, in the order of the other failures: `open /p: no such file or directory`. */
+function sentenceOf(message: string): string {
+  const [, text, op, path] = /^E[A-Z\d]+: ([^']+), (\w+) '(.*)'$/s.exec(message) ?? []
+  return path === undefined ? message : `${op} ${path}: ${text}`
 }
 
 /** Any thrown value as an RktError; one that is not ours keeps its message as the cause of an internal failure. */

@@ -187,6 +187,11 @@ export abstract class EngineCommand {
     if (process.geteuid?.() !== 0 && scope() !== 'own') throw new RktError('RKT_NOT_ROOT', 'cannot run as unprivileged user')
   }
 
+  /** Refuses, by its name, what an ordinary user cannot have in a namespace of their own either. */
+  protected requireSystem(what: string): void {
+    if (scope() !== 'system') throw new RktError('RKT_NOT_ROOT', `${what} is for root`, {hint: 'Run the command as root.'})
+  }
+
   /** The engine over the directories that the global options name; its caller disposes of it. */
   protected async openEngine(): Promise<Engine> {
     const {openEngine} = await import('../engine/index.ts')

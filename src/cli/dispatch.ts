@@ -35,7 +35,12 @@ export async function dispatch(argv: readonly string[], catalog: Catalog): Promi
     await command.run(words)
     return exitStatus()
   } catch (error) {
-    return await shown(error, prefixOf(id), () => helpOf(catalog, id))
+    return await shown(
+      error,
+      prefixOf(id),
+      () => helpOf(catalog, id),
+      () => usageOf(catalog, id),
+    )
   }
 }
 
@@ -53,12 +58,19 @@ export async function helpOf(catalog: Catalog, id: string): Promise<string> {
   return commandHelp(id, command)
 }
 
+/** What a misuse without a sentence of its own is told, behind the help that may have scrolled it away. */
+async function usageOf(catalog: Catalog, id: string): Promise<string> {
+  const [{usageLines}, command] = await Promise.all([import('./help.ts'), loadCommand(catalog, id)])
+  return `the words do not fit: ${usageLines(id, command).join(', or ')}`
+}
+
 /** Shows what was thrown, the help where it was a misuse, and answers the exit status. */
-async function shown(error: unknown, prefix: string, help: () => Promise<string>): Promise<number> {
+async function shown(error: unknown, prefix: string, help: () => Promise<string>, usage?: () => Promise<string>): Promise<number> {
   if (error instanceof HelpRequest || error instanceof UsageError) writeStdout(await help())
   if (error instanceof HelpRequest) return 0
   if (error instanceof UsageError) {
-    if (error.message !== '') writeStderr(`Error: ${error.message}\n\n`)
+    const message = error.message || (await usage?.())
+    if (message) writeStderr(`Error: ${message}\n\n`)
     return error.exitCode
   }
   for (const text of errorLines(error, prefix, {debug: isDebugging()})) writeStderr(line(text))

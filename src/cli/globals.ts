@@ -13,7 +13,12 @@ const directory = (text: string) => {
 export const globalFlags = {
   cpuprofile: Flags.string({completes: 'file', description: 'write CPU profile to the file', hidden: true}),
   debug: Flags.boolean({description: 'print out more debug information to stderr'}),
-  dir: Flags.custom({completes: 'directory', defaultText: '/var/lib/rkt', description: 'rkt data directory', parse: directory}),
+  dir: Flags.custom({
+    completes: 'directory',
+    defaultText: '/var/lib/rkt',
+    description: 'rkt data directory; of an ordinary user ~/.local/share/rkt',
+    parse: directory,
+  }),
   'insecure-options': Flags.custom({
     default: SECURE,
     defaultText: 'none',
@@ -25,7 +30,7 @@ export const globalFlags = {
     completes: 'directory',
     default: defaultDirectories().localConfig,
     defaultText: '/etc/rkt',
-    description: 'local configuration directory',
+    description: 'local configuration directory; of an ordinary user ~/.config/rkt',
     parse: directory,
   }),
   memprofile: Flags.string({completes: 'file', description: 'write memory profile to the file', hidden: true}),

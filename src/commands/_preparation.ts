@@ -3,7 +3,7 @@
 import {type PodManifest, unknownIsolators} from '../appc/index.ts'
 import {type FlagValues, type ImageFlagValues, packageVersion} from '../cli/index.ts'
 import type {Engine} from '../engine/index.ts'
-import {RktError} from '../errors.ts'
+import {asRktError, RktError} from '../errors.ts'
 import {
   appOverrides,
   environmentRequest,
@@ -143,7 +143,7 @@ async function findImages(
 ): Promise<NamedImage[]> {
   const {findNamedImage} = await import('../image/index.ts')
   const found: NamedImage[] = []
-  for (const {flags: own, reference} of images) {
+  for (const [index, {flags: own, reference}] of images.entries()) {
     try {
       found.push(
         await findNamedImage(engine, reference, {
@@ -156,11 +156,20 @@ async function findImages(
           signature: own.signature,
         }),
       )
-    } catch (cause) {
+    } catch (error) {
+      const cause = index > 0 && images[index - 1]?.args.length === 0 ? withoutDashes(reference, error) : error
       throw failure === undefined ? cause : explain(failure, cause)
     }
   }
   return found
+}
+
+/** What stands behind an image and is none may be meant as an argument of its app. */
+function withoutDashes(reference: string, error: unknown): unknown {
+  const {cause, code, exitCode, message} = asRktError(error)
+  if (code !== 'RKT_DISCOVERY_FAILED' && code !== 'RKT_BAD_IMAGE_REFERENCE') return error
+  const hint = `If ${JSON.stringify(reference)} is an argument of the app before it, write "--" between them.`
+  return new RktError(code, message, {cause, exitCode, hint})
 }
 
 /** The manifest of a pod of these images, as the words behind each change them. */

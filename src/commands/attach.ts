@@ -1,6 +1,6 @@
 import {Args, EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
-import {attachToApp, isInState, listEndpoints, parseAttachMode} from '../pod/index.ts'
+import {attachToApp, isInState, listEndpoints, notRunning, parseAttachMode} from '../pod/index.ts'
 import {chooseApp} from './_apps.ts'
 import {formatFlag, formatJson} from './_format.ts'
 
@@ -28,7 +28,7 @@ tty-out. ^]^]^] detaches from a terminal; the app goes on.`
     const mode = parseAttachMode(flags.mode)
     await using engine = await this.openEngine()
     const pod = engine.pods.get(args.pod)
-    if (!isInState(pod, 'running')) throw new RktError('RKT_POD_STATE', `pod "${pod.uuid}" isn't currently running`)
+    if (!isInState(pod, 'running')) throw notRunning(pod)
     const app = chooseApp(pod, flags.app, 'attach', (line) => this.note(line))
     try {
       if (mode !== 'list') return await attachToApp(engine, pod, app, mode)

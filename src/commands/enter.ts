@@ -1,6 +1,5 @@
 import {Args, EngineCommand, Flags} from '../cli/index.ts'
-import {RktError} from '../errors.ts'
-import {enterPod, isInState} from '../pod/index.ts'
+import {enterPod, isInState, notRunning} from '../pod/index.ts'
 import {chooseApp} from './_apps.ts'
 
 export default class Enter extends EngineCommand {
@@ -19,7 +18,7 @@ export default class Enter extends EngineCommand {
     this.requireRoot()
     await using engine = await this.openEngine()
     const pod = engine.pods.get(args.pod)
-    if (!isInState(pod, 'running')) throw new RktError('RKT_POD_STATE', `pod "${pod.uuid}" isn't currently running`)
+    if (!isInState(pod, 'running')) throw notRunning(pod)
     const app = chooseApp(pod, flags.app, 'enter', (line) => this.note(line))
     const command = argv.slice(1)
     if (command.length === 0) {

@@ -21,7 +21,9 @@ export default class Export extends EngineCommand {
     await using engine = await this.openEngine()
     const pod = engine.pods.get(text)
     if (!isInState(pod, 'exited', 'exited garbage'))
-      throw new RktError('RKT_POD_STATE', 'pod is not exited. Only exited pods can be exported')
+      throw new RktError('RKT_POD_STATE', 'pod is not exited. Only exited pods can be exported', {
+        hint: pod.state === 'running' ? `Stop it first, with "rkt stop ${pod.uuid}".` : undefined,
+      })
     const app = chooseApp(pod, flags.app, 'export', (line) => this.note(line))
     await exportApp(engine, pod, {app, overwrite: flags.overwrite, path})
   }

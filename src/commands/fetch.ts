@@ -1,12 +1,13 @@
 import {EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
-import {imageFlags, pullFlags, pullPolicy} from '../options/index.ts'
+import {imageFlags, imageReferences, pullFlags, pullPolicy} from '../options/index.ts'
 
 /** Digits that people are shown: what two images of one store never share. */
 const SHORT_ID = 'sha512-'.length + 32
 
 export default class Fetch extends EngineCommand {
-  static override description = 'Locates and downloads remote ACIs and their attached signatures, or reads files, into the local store.'
+  static override description = `Locates and downloads remote images and their signatures, or reads files, into the local store.
+${imageReferences}`
   static override flags = {
     ...pullFlags,
     full: Flags.boolean({description: 'print the full image hash after fetching'}),
@@ -17,7 +18,7 @@ export default class Fetch extends EngineCommand {
   static override interspersed = false
   static override strict = false
   static override summary = 'Fetch image(s) and store them in the local store'
-  static override usage = 'IMAGE_URL...'
+  static override usage = 'IMAGE...'
 
   async run(): Promise<void> {
     const {flags, images} = await this.parseImages(Fetch, {appArguments: false, failure: 'unable to parse arguments'})

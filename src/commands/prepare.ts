@@ -1,11 +1,10 @@
 import {EngineCommand, Flags} from '../cli/index.ts'
-import {pullPolicy} from '../options/index.ts'
+import {imageReferences, pullPolicy} from '../options/index.ts'
 import {finishPrepare} from '../pod/index.ts'
 import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
 
 export default class Prepare extends EngineCommand {
-  static override description = `IMAGE should be a string referencing an image: either a hash, local file on disk, or URL.
-They will be checked in that order and the first match will be used.
+  static override description = `${imageReferences}
 
 Prepared pods are run with "rkt run-prepared UUID".`
   static override flags = {

@@ -20,7 +20,7 @@ export default class RunPrepared extends EngineCommand {
     await using engine = await this.openEngine()
     const {directory, uuid} = engine.pods.get(args.pod)
     const held = directory === 'prepared' ? await engine.pods.hold(uuid, 'prepared') : null
-    if (!held) throw new RktError('RKT_POD_STATE', `pod "${uuid}" is not prepared`)
+    if (!held) throw new RktError('RKT_POD_STATE', `pod "${uuid}" is not prepared`, {hint: 'A pod runs once; prepare another.'})
     using pod = held
     const prepared = explained('cannot read pod manifest', () => readPreparedPod(pod))
     if (flags.interactive && prepared.apps.length > 1)

@@ -2,16 +2,15 @@ import {writeFileSync} from 'node:fs'
 import {EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
-import {checkRegistration, networkFlags, networksOf, pullPolicy, runOptions} from '../options/index.ts'
+import {checkRegistration, imageReferences, networkFlags, networksOf, pullPolicy, runOptions} from '../options/index.ts'
 import {becomePod, orRemoved, setUpPod} from '../pod/index.ts'
 import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
 
 export default class Run extends EngineCommand {
-  static override description = `IMAGE should be a string referencing an image; either a hash, local file on disk, or URL.
-They will be checked in that order and the first match will be used.
+  static override description = `${imageReferences}
 
-Volumes are made available to the container via --volume.
-Mounts bind volumes into each image's root within the container via --mount.
+Volumes are made available to the pod via --volume.
+Mounts bind volumes into each image's root within the pod via --mount.
 --mount is position-sensitive; occurring before any images applies to all images,
 occurring after any images applies only to the nearest preceding image.
 

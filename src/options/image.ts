@@ -5,6 +5,11 @@ import {Flags, type ImageFlagValues} from '../cli/index.ts'
 import {causeChain} from '../errors.ts'
 import type {AppOverrides} from '../pod/index.ts'
 
+/** What help says of the word IMAGE. */
+export const imageReferences = `IMAGE is a file (app.aci, ./app.aci), a URL (https://example.com/app.aci), an image of a registry (docker://NAME),
+of an OCI layout or of an archive of Docker (oci:PATH, docker-archive:PATH), a name (example.com/app:1.0.0), which is looked up in
+the store and then at its publisher, or the ID of a stored image (sha512-...).`
+
 /** An option that an image takes once. */
 const once = (name: string, description: string, completes?: 'file') =>
   Flags.custom({

@@ -2,7 +2,7 @@
  * The sets of options that several commands share, also those of plugins, and what their values come to. Rests on the command line's
  * grammar and on pods. Knows no single command.
  */
-export {appOverrides, imageFlags} from './image.ts'
+export {appOverrides, imageFlags, imageReferences} from './image.ts'
 export {
   checkRegistration,
   environmentRequest,

@@ -109,6 +109,10 @@ export function runOptions(
   localConfig: string | undefined,
 ): RunOptions {
   const {hostname, interactive, ipc, 'mds-register': register} = flags
+  if (hostname !== undefined && !/^(?:[\w.-]{1,64})?$/.test(hostname)) {
+    const hint = 'Use up to 64 letters, digits, dashes, underscores and dots.'
+    throw new RktError('RKT_BAD_ARGUMENTS', `${JSON.stringify(hostname)} is no name for a host`, {hint})
+  }
   return {hostname, interactive, ipc, localConfig, names: names(flags), networks, register}
 }
 

@@ -27,7 +27,8 @@ export function overrideIsolators(image: readonly Isolator[], overrides: AppOver
 
 /** `mode=retain|remove[,errno=ENAME],CALL|@group,…` */
 export function parseSeccompOverride(text: string): Isolator {
-  const fail = (message: string) => new RktError('RKT_BAD_SECCOMP', message)
+  const hint = 'Write it as --seccomp=mode=retain|remove[,errno=NAME],CALL|@GROUP,…'
+  const fail = (message: string) => new RktError('RKT_BAD_SECCOMP', message, {hint})
   let mode: string | undefined
   let errno: string | undefined
   const set: string[] = []

@@ -16,6 +16,7 @@ import {makeDirectory, writeNew} from './files.ts'
 import {withCause} from './garbage.ts'
 import {podLeader} from './leader.ts'
 import {isMutable} from './manifest.ts'
+import {notRunning} from './not-running.ts'
 import {PodOverlays} from './overlay.ts'
 import {appInfo, appManifest, appTreeId, podFiles, stage2} from './paths.ts'
 import {isInState, type Pod} from './pods.ts'
@@ -36,7 +37,7 @@ const fail = (message: string, cause?: unknown) => new RktError('RKT_POD_APPS', 
 export async function readyPod({pods}: Pick<PodEngine, 'pods'>, text: string): Promise<Pod<'running'>> {
   const named = pods.get(text)
   const pod = isAfterRun(named.state) ? named : await waitUntilReady(pods, named.uuid, patienceMs)
-  if (!pod || !isInState(pod, 'running')) throw new RktError('RKT_POD_STATE', `pod "${named.uuid}" isn't currently running`)
+  if (!pod || !isInState(pod, 'running')) throw notRunning(pod ?? named)
   return pod
 }
 
@@ -178,13 +179,14 @@ export async function startApp(engine: MutableEngine, pod: Pod<'running'>, app: 
 }
 
 // stage1's word for an app that does not run
-const notRunning = 5
+const statusNotRunning = 5
 
 /** Stops an app of a running pod, and waits for its end. */
 export async function stopApp(engine: MutableEngine, pod: Pod<'running'>, app: string): Promise<void> {
   await alone(pod, async (manifest) => {
     known(manifest, app)
-    if ((await crossed(engine, pod, 'app/stop', app, [], [notRunning])) === notRunning) throw fail(`app "${app}" is not running`)
+    if ((await crossed(engine, pod, 'app/stop', app, [], [statusNotRunning])) === statusNotRunning)
+      throw fail(`app "${app}" is not running`)
   })
 }
 
@@ -196,7 +198,7 @@ export async function removeApp(engine: MutableEngine, pod: Pod, app: string): P
   await alone(pod, async (manifest) => {
     known(manifest, app)
     if (isInState(pod, 'running')) {
-      await crossed(engine, pod, 'app/stop', app, [], [notRunning])
+      await crossed(engine, pod, 'app/stop', app, [], [statusNotRunning])
       await crossed(engine, pod, 'app/rm', app)
     }
     // The manifest last: until then the app can be removed again.

@@ -1,7 +1,13 @@
 import type {ExposedPort, RuntimeApp} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 
-const fail = (message: string) => new RktError('RKT_BAD_PORT', message)
+const fail = (message: string, hint?: string) => new RktError('RKT_BAD_PORT', message, {hint})
+
+/** The ports that could have been named. */
+function choice(apps: readonly RuntimeApp[]): string {
+  const names = apps.flatMap(({app}) => app?.ports?.map((port) => `"${port.name}"`) ?? [])
+  return names.length > 0 ? `Its apps have ${names.join(', ')}.` : 'The manifests of its images name no ports.'
+}
 
 /** The ports of the host that one of the pod's, or a range of them, is offered on. */
 interface Place {
@@ -18,7 +24,7 @@ export function checkPorts(ports: readonly ExposedPort[], apps: readonly Runtime
   for (const {hostIP = anyAddress, hostPort, name, podPort} of ports) {
     const found = podPort ? [podPort] : apps.flatMap(({app}) => app?.ports?.filter((port) => port.name === name) ?? [])
     const [port] = found
-    if (port === undefined) throw fail(`port name "${name}" could not be found in any apps`)
+    if (port === undefined) throw fail(`port name "${name}" could not be found in any apps`, choice(apps))
     if (found.length > 1) throw fail(`port name "${name}" defined multiple apps`)
     const place = {count: port.count, hostIP, hostPort, podPort: port.port, protocol: port.protocol.toLowerCase()}
     const other = taken.find((each) => overlap(each, place))

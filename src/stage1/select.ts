@@ -1,3 +1,4 @@
+import {existsSync} from 'node:fs'
 import {dirname, isAbsolute, join, resolve} from 'node:path'
 import {labelValue, parseImageString} from '../appc/index.ts'
 import type {Config, InsecureOptions} from '../config/index.ts'
@@ -34,7 +35,7 @@ export async function selectStage1(ports: Stage1Ports, choice: Stage1Choice | un
   if (!choice) return await defaultImage(ports, flavors)
   switch (choice.kind) {
     case 'from-dir':
-      return await find(ports, resolve(ports.config.paths.stage1Images ?? defaultImagesDirectory, choice.value))
+      return await find(ports, resolve(ports.config.paths.stage1Images ?? imagesDirectoryWith(choice.value), choice.value))
     case 'hash':
       return ports.store.resolveKey(choice.value)
     case 'name':
@@ -46,21 +47,28 @@ export async function selectStage1(ports: Stage1Ports, choice: Stage1Choice | un
   }
 }
 
+/** Where packages put stage1 images; an installation that keeps them beside the program has them there. */
+const imagesDirectoryWith = (file: string): string =>
+  [defaultImagesDirectory, binDirectory()].find((directory) => existsSync(join(directory, file))) ?? defaultImagesDirectory
+
 /** Shipped names come from the store or from beside the program; nobody's server is asked for them. */
 async function byName(ports: Stage1Ports, flavors: ReadonlyMap<string, InstalledFlavor>, text: string): Promise<ImageKey> {
   const {labels, name} = parseImageString(text)
-  if (!isShipped(name)) return await find(ports, text)
+  const hint =
+    flavors.size > 0 ? `Installed are ${[...flavors.values()].map((each) => `${each.name}:${each.version}`).join(', ')}.` : undefined
+  if (!isShipped(name)) {
+    return await find(ports, text).catch((error: unknown) => {
+      if (!(error instanceof RktError) || error.code !== 'RKT_DISCOVERY_FAILED') throw error
+      throw new RktError(error.code, error.message, {cause: error.cause, hint})
+    })
+  }
   const flavor = [...flavors.values()].find((each) => each.name === name)
   const version = labelValue(labels, 'version')
   if (flavor && (version === undefined || version === flavor.version)) return await storedFlavor(ports.store, ports.diagnostics, flavor)
   try {
     return ports.store.findByName(name, labels)
   } catch (cause) {
-    throw new RktError('RKT_STAGE1_NOT_FOUND', `stage1 image "${text}" is neither in the store nor beside the program`, {
-      cause,
-      hint:
-        flavors.size > 0 ? `Installed are ${[...flavors.values()].map((each) => `${each.name}:${each.version}`).join(', ')}.` : undefined,
-    })
+    throw new RktError('RKT_STAGE1_NOT_FOUND', `stage1 image "${text}" is neither in the store nor beside the program`, {cause, hint})
   }
 }
 

@@ -9,12 +9,14 @@ import {keysOfDigest} from './oci-digests.ts'
 import {readSidecar} from './sidecar.ts'
 import {needsVouchers, readVoucher} from './vouchers.ts'
 
+const whatThereIs = 'Run "rkt image list" to see the images of the store; "rkt fetch" adds others.'
+
 /** The one image whose key or OCI digest begins with `text` (`sha512-` or `sha256:`, and at least two digits). */
 export function resolveKey(layout: Layout, text: string): ImageKey {
   const found = candidates(layout, text)
   const [only] = found
   if (only === undefined) {
-    throw new RktError('RKT_IMAGE_NOT_FOUND', 'no image IDs found')
+    throw new RktError('RKT_IMAGE_NOT_FOUND', 'no image IDs found', {hint: whatThereIs})
   }
   if (found.length > 1) {
     throw new RktError('RKT_IMAGE_ID_AMBIGUOUS', `ambiguous image ID: ${JSON.stringify(text)}`, {
@@ -61,6 +63,7 @@ export function findByName(layout: Layout, name: string, labels: readonly Label[
   throw new RktError(
     'RKT_IMAGE_NOT_FOUND',
     `cannot find aci satisfying name: ${JSON.stringify(name)} and labels: [${wanted}] in the local store`,
+    {hint: whatThereIs},
   )
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import {execFileSync, spawn} from 'node:child_process'
-import {chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
+import {chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
 import {writeLayout} from '../registry/harness.ts'
@@ -9,10 +9,12 @@ import {
   aHost,
   buildImage,
   busybox,
+  eventually,
   manifest,
   noTerminals,
   OrdinaryUser,
   type Result,
+  Running,
   runProgram,
   Terminal,
   withoutLabels,
@@ -231,6 +233,76 @@ test('options that are for root say so to an ordinary user', async () => {
   const limited = await user.rkt(await shell('echo runs', ['--net=none'], ['--memory=64M']))
   assert.match(limited.stdout, /runs/)
   assert.match(limited.stderr, /resource\/memory isolator set but cgroups are not delegated to this user, skipping/)
+})
+
+test('a user trusts keys for themselves, and fetches what these have signed', async () => {
+  await using user = new OrdinaryUser()
+  const signed = join(user.home, 'signed.aci')
+  copyFileSync(await busybox(), signed)
+  const gpg = (...words: string[]) =>
+    execFileSync('gpg', ['--homedir', user.home, '--batch', '--quiet', ...words], {stdio: ['ignore', 'pipe', 'ignore']})
+  gpg('--passphrase', '', '--quick-generate-key', 'signer@example.com', 'ed25519', 'sign', 'never')
+  writeFileSync(join(user.home, 'key.asc'), gpg('--armor', '--export', 'signer@example.com'))
+  gpg('--armor', '--detach-sign', signed)
+  execFileSync('chown', ['-R', `${user.uid}:${user.uid}`, user.home])
+  const strict = async (...words: string[]) => await runProgram(user.command(words), user.options())
+
+  assert.match((await strict('fetch', signed)).stderr, /signature made by unknown entity/)
+  const trusted = await strict('trust', '--prefix=example.com/busybox', '--skip-fingerprint-review', join(user.home, 'key.asc'))
+  assert.equal(trusted.status, 0, trusted.stderr)
+  const fetched = await strict('fetch', signed)
+  assert.equal(fetched.status, 0, fetched.stderr)
+  assert.match(fetched.stderr, /signature verified/)
+  assert.ok(existsSync(join(user.home, '.config/rkt/trustedkeys/prefix.d/example.com/busybox')))
+  assert.equal((await strict('run', '--net=none', 'example.com/busybox')).status, 0)
+})
+
+test('a user does with the images of the store what root does, and collects what is left', async () => {
+  await using user = new OrdinaryUser()
+  const path = (name: string) => join(user.home, name)
+  await user.ok(['fetch', await busybox()])
+  await user.ok(['run', '--net=none', 'example.com/busybox'])
+
+  assert.match(await user.ok(['image', 'list', '--no-legend', '--fields=name']), /^example\.com\/busybox:1\.0\.0$/m)
+  assert.match(await user.ok(['image', 'verify', 'example.com/busybox']), /^successfully verified checksum/)
+  await user.ok(['image', 'export', 'example.com/busybox', path('copy.aci')])
+  await user.ok(['image', 'extract', 'example.com/busybox', path('extracted')])
+  await user.ok(['image', 'render', '--rootfs-only', 'example.com/busybox', path('rendered')])
+  execFileSync('cmp', [path('extracted/rootfs/bin/busybox'), path('rendered/bin/busybox')])
+  await user.ok(['image', 'build', path('extracted'), path('built.aci')])
+  assert.equal(statSync(path('built.aci')).uid, user.uid)
+  assert.match(await user.ok(['gc', '--grace-period=0s']), /^Garbage collecting pod "/)
+  assert.match(await user.ok(['image', 'rm', 'example.com/busybox']), /^successfully removed aci/)
+  const left = await user.ok(['image', 'gc', '--grace-period=0s'])
+  assert.match(left, /^successfully removed aci/, 'the flavor')
+  assert.equal(await user.ok(['image', 'list', '--no-legend']), '')
+  assert.equal(execFileSync('find', [path('.local/share/rkt/cas/tree'), '-mindepth', '1'], {encoding: 'utf8'}), '')
+})
+
+test('a user attaches to the streams of a pod of theirs, and reads its log', async () => {
+  await using user = new OrdinaryUser()
+  const [, ...words] = await shell('echo up >&2; exec cat', ['--net=none'], ['--stdin=stream', '--stdout=stream'])
+  const pod = await user.pod(words)
+
+  assert.equal(await user.ok(['attach', '--mode=list', pod.uuid]), 'stdin\nstdout\n')
+  const attached = new Running(user.command(['attach', '--mode=stdout', pod.uuid]), user.options())
+  await using _ = attached
+  await eventually(async () => {
+    await user.ok(['attach', '--mode=stdin', pod.uuid], {input: 'heard\n'})
+    return attached.stdout.includes('heard\n')
+  }, 'the line to come back')
+  assert.match((await user.rkt(['logs', pod.uuid])).stderr, /^up$/m)
+  await user.ok(['stop', pod.uuid])
+})
+
+test('a pod whose apps come and go is refused to a user, before anything is made', async () => {
+  await using user = new OrdinaryUser()
+
+  const refused = await user.rkt(['app', 'sandbox'])
+
+  assert.equal(refused.status, 254)
+  assert.equal(refused.stderr, 'sandbox: a pod whose apps come and go is for root\nsandbox: Run the command as root.\n')
+  assert.ok(!existsSync(join(user.dataDir, 'pods')))
 })
 
 test('volumes are what the user may read and write, no more', async () => {

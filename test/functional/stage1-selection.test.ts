@@ -47,6 +47,12 @@ test('a stage1 is chosen by its file name in the configured directory', async ()
   assert.equal(await stage1Of(host, ['--stage1-from-dir=mine.aci']), 'example.com/stage1-foreign')
 })
 
+test('without a configured directory the file names of stage1 images are those beside the program too', async () => {
+  await using host = await aHost()
+
+  assert.equal(await stage1Of(host, ['--stage1-from-dir=stage1-fly.aci']), 'coreos.com/rkt/stage1-fly')
+})
+
 test("a stage1 is chosen by configuration, the local over the system's", async () => {
   await using host = await aHost()
   const flavor = await foreignFlavor()

@@ -199,3 +199,31 @@ test('an ordinary user may ask for the version, and may not run a pod where some
   assert.equal(run.status, 254)
   assert.match(run.stderr, /^run: cannot open store: mkdir .*: permission denied\n$/)
 })
+
+test('what is typed out of habit is refused with the next step', async () => {
+  await using host = await aHost()
+  const image = await busybox()
+  const prepared = (await host.ok(['prepare', '--quiet', image])).trim()
+  const strict = host.globals.slice(0, -1)
+  const cases: [args: string[], message: RegExp, globals?: readonly string[]][] = [
+    [['run', host.path('nosuch.aci')], /^run: error opening ACI file: open \S+nosuch\.aci: no such file or directory$/m, strict],
+    [['run', 'redis'], /^run: "redis" is no name of a publisher: .* an image of a registry docker:\/\/redis\.$/m],
+    [['run', '--net=none', image, 'ls'], /^run: If "ls" is an argument of the app before it, write "--" between them\.$/m],
+    [['run', image, '/bin/ls'], /^run: If "\/bin\/ls" is an argument of the app before it/m],
+    [['run', '--port=8080:80', image], /^run: The manifests of its images name no ports\.$/m],
+    [['run', image, '--seccomp=chmod'], /^run: Write it as --seccomp=mode=retain\|remove/m],
+    [['run', '--hostname=a b', image], /^run: "a b" is no name for a host\nrun: Use up to 64 letters/],
+    [['run', `--hostname=${'x'.repeat(65)}`, image], /is no name for a host/],
+    [['run', '--stage1-name=coreos.com/rkt/stage1-coreos', image], /^run: Installed are coreos\.com\/rkt\/stage1-fly:/m],
+    [['run', 'sha512-00'], /^run: Run "rkt image list" to see the images of the store/m],
+    [['image', 'export', 'example.com/nosuch', 'x.aci'], /^export: Run "rkt image list"/m],
+    [['image', 'cat-manifest', 'nosuch.aci'], /^cat-manifest: open nosuch\.aci: no such file or directory$/m],
+    [['enter', prepared, '/bin/ls'], new RegExp(`^enter: It is prepared: run it with "rkt run-prepared ${prepared}"\\.$`, 'm')],
+    [['stop'], /^Error: the words do not fit: rkt stop UUID \.\.\.$/m],
+    [['image', 'render', 'example.com/busybox'], /^Error: the words do not fit: rkt image render IMAGE OUTPUT$/m],
+    [['trust', '--root', 'key.asc'], /^trust: Leave out --insecure-options=image\.$/m],
+    [['trust', '--root'], /^trust: Give the file or the https URL of a key\.$/m, strict],
+    [['ps'], /^Did you mean this\?\n\tlist$/m],
+  ]
+  for (const [args, message, globals = host.globals] of cases) assert.match(await host.refused(args, {globals}), message, args.join(' '))
+})

@@ -56,12 +56,12 @@ async function locate(
     const find = async (name: string) => (await discoverKeyLocations(ports, name)).items
     return await locateKeys({locate: find}, parseImageString(prefix).name, allowHttp)
   } catch (cause) {
-    throw renamed('error determining key location', cause)
+    throw renamed('error determining key location', cause, 'Give the file or the https URL of a key.')
   }
 }
 
 /** The command's sentence in front of a failure, which keeps its code and what to do next. */
-function renamed(message: string, cause: unknown): RktError {
+function renamed(message: string, cause: unknown, hint?: string): RktError {
   if (!(cause instanceof RktError)) throw cause
-  return new RktError(cause.code, message, {cause, hint: cause.hint})
+  return new RktError(cause.code, message, {cause, hint: cause.hint ?? hint})
 }

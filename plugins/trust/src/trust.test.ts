@@ -93,8 +93,8 @@ describe('the words of rkt trust', () => {
   const refusals: readonly (readonly [string[], string])[] = [
     [['--root', '--prefix=a', 'x'], 'trust: --root and --prefix usage mutually exclusive\n'],
     [['--prefix=https://example.com', 'x'], 'trust: --prefix must not contain a URL scheme, omit https://\n'],
-    [['--insecure-options=image', '--root', 'x'], 'trust: could not get the keystore\n'],
-    [['--root'], 'trust: error determining key location: empty prefix\n'],
+    [['--insecure-options=image', '--root', 'x'], 'trust: could not get the keystore\ntrust: Leave out --insecure-options=image.\n'],
+    [['--root'], 'trust: error determining key location: empty prefix\ntrust: Give the file or the https URL of a key.\n'],
     [['--prefix=a.com', 'ftp://a.com/k'], 'trust: error adding keys: only local files and http or https URLs supported\n'],
     [['--prefix=a.com', 'http://127.0.0.1:1/k'], 'trust: error adding keys: --insecure-allow-http required for http URLs\n'],
     [['--prefix=a.com', '/nonexistent/key'], 'trust: error adding keys: open /nonexistent/key: no such file or directory\n'],
@@ -105,9 +105,10 @@ describe('the words of rkt trust', () => {
     })
   }
 
-  test('none at all show the help', async () => {
+  test('none at all show the help, and the usage behind it', async () => {
     const {status, stderr, stdout} = await trust([])
-    assert.deepEqual({status, stderr}, {status: 254, stderr: ''})
+    const usage = 'Error: the words do not fit: rkt trust [--prefix=PREFIX] [--root] [PUBKEY...]\n\n'
+    assert.deepEqual({status, stderr}, {status: 254, stderr: usage})
     assert.match(stdout, /^NAME:\n\ttrust - /)
   })
 

@@ -13,10 +13,10 @@ const maxSignature = 1024 * 1024
 export async function importFile(session: Session, path: string): Promise<NamedImage> {
   const {signature: given} = session.options
   session.say(`using image from file ${path}`)
-  const signature = session.verifies ? readSignatureFile(given ?? `${path.replace(/\.aci$/, '')}.aci.asc`) : undefined
-  const own = open(path, 'error opening ACI file')
-  const fd = signature === undefined ? own : await unchanging(session, own)
+  let fd = open(path, 'error opening ACI file')
   try {
+    const signature = session.verifies ? readSignatureFile(given ?? `${path.replace(/\.aci$/, '')}.aci.asc`) : undefined
+    if (signature !== undefined) fd = await unchanging(session, fd)
     const source = {type: 'aci-archive', url: `file://${encodeURI(path)}`} as const
     return await importArchive(session, {fd, latest: false, shown: path, signature, source})
   } finally {
@@ -49,10 +49,11 @@ async function unchanging({ports}: Session, fd: number): Promise<number> {
   try {
     await pipeline(readDescriptor(fd), descriptorSink(copy))
     // a descriptor of its own, whose position is the beginning
-    return openSync(`/proc/self/fd/${copy}`, 'r')
+    const again = openSync(`/proc/self/fd/${copy}`, 'r')
+    closeSync(fd)
+    return again
   } finally {
     closeSync(copy)
-    closeSync(fd)
   }
 }
 

@@ -68,10 +68,16 @@ async function locate(session: Session, {labels, name, text}: Pick<NameReference
       hint: 'Allow it with --insecure-options=http; signatures count all the same.',
     })
   } catch (cause) {
-    const hint = cause instanceof RktError ? cause.hint : undefined
+    const hint = isPlace(name) ? (cause instanceof RktError ? cause.hint : undefined) : notAPlace(name)
     throw new RktError('RKT_DISCOVERY_FAILED', `discovery failed for ${JSON.stringify(text)}`, {cause, hint})
   }
 }
+
+/** A publisher's host has a dot in its name. */
+const isPlace = (name: string): boolean => /^(?:localhost|[^/]*\.[^/]*)(?:\/|$)/.test(name)
+
+const notAPlace = (name: string): string =>
+  `${JSON.stringify(name)} is no name of a publisher: an archive is a path that ends in ".aci", an image of a registry docker://${name}.`
 
 const isPlainHttp = (url: string): boolean => URL.parse(url)?.protocol === 'http:'
 

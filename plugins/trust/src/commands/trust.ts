@@ -32,7 +32,8 @@ With --sigstore-key, PUBKEY is a public key of sigstore (cosign) in PEM, and cou
       throw new RktError('RKT_BAD_ARGUMENTS', unbounded)
     }
     if (prefix !== '' && root) throw new RktError('RKT_BAD_ARGUMENTS', '--root and --prefix usage mutually exclusive')
-    if (this.globals.insecure.image) throw new RktError('RKT_KEYSTORE_DISABLED', 'could not get the keystore')
+    if (this.globals.insecure.image)
+      throw new RktError('RKT_KEYSTORE_DISABLED', 'could not get the keystore', {hint: 'Leave out --insecure-options=image.'})
     const named = flags['sigstore-key'] ? registryPrefix(prefix) : prefix
     if (named !== prefix) this.note(`the images of ${prefix} are called ${named}, for which the key will be trusted`)
     checkPrefix(named)

@@ -65,6 +65,7 @@ Apps are added, started, stopped and removed with the other commands of "rkt app
   async run(): Promise<void> {
     const {flags} = await this.parse(AppSandbox)
     this.requireRoot()
+    this.requireSystem('a pod whose apps come and go')
     const networks = networksOf(flags)
     const run = runOptions({...flags, interactive: false, ipc: undefined}, networks, this.globals.localConfig)
     const file = flags['uuid-file-save']
