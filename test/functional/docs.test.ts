@@ -81,7 +81,10 @@ async function typeBeside(desk: Desk, {command}: Example): Promise<void> {
   spawn(program, args, {env: {...process.env, ...options(desk).env}, stdio: ['ignore', log, log]})
   closeSync(log)
   const file = /--uuid-file-save=(\S+)/.exec(command)?.[1]
-  if (file !== undefined) await eventually(() => existsSync(join(desk.directory, file)), `${command} to write ${file}`)
+  if (file === undefined) return
+  const path = join(desk.directory, file)
+  // Written in two steps: empty at first.
+  await eventually(() => existsSync(path) && readFileSync(path, 'utf8') !== '', `${command} to write ${file}`)
 }
 
 async function typeAll(desk: Desk, examples: readonly Example[]): Promise<void> {
