@@ -30,23 +30,38 @@ function rootPage(commands: readonly {readonly id: string; readonly summary: str
     ['DESCRIPTION', ['rkt runs pods of apps from images, without a daemon. Commands may be cut short as long as they stay unambiguous.']],
     ['COMMANDS', commands.flatMap(({id, summary}) => ['.TP', `.BR ${pageName(id).replaceAll('-', '\\-')} (1)`, escaped(summary)])],
     ['OPTIONS', optionLines({...globalFlags, help: helpFlag})],
-    ['EXIT STATUS', exitStatus],
+    ['EXIT STATUS', [...terms(exitStatus), '.PP', 'Commands that run apps end with the status of the pod.']],
+    ['FILES', terms(files)],
+    ['ENVIRONMENT', terms(variables)],
   ])
 }
 
-const exitStatus = [
-  '.TP',
-  '0',
-  'Success.',
-  '.TP',
-  '2',
-  'No command was given.',
-  '.TP',
-  '254',
-  'rkt failed, or was misused.',
-  '.PP',
-  'Commands that run apps end with the status of the pod.',
+type Terms = readonly (readonly [term: string, text: string])[]
+
+const exitStatus: Terms = [
+  ['0', 'Success.'],
+  ['1', 'A file with a UUID could not be read by "status" or "stop"; "app sandbox", "app list" or "app status" failed.'],
+  ['2', 'No command was given.'],
+  ['254', 'rkt failed, or was misused.'],
 ]
+
+const files: Terms = [
+  ['/var/lib/rkt', 'Images and pods; of an ordinary user ~/.local/share/rkt.'],
+  ['/etc/rkt', 'What the administrator configures: auth.d, paths.d, stage1.d, net.d, trustedkeys; of an ordinary user ~/.config/rkt.'],
+  ['/usr/lib/rkt', 'The same of the vendor.'],
+  ['/run/rkt/metadata-svc.sock', 'Where pods are registered with the metadata service.'],
+]
+
+const variables: Terms = [
+  ['HTTP_PROXY, HTTPS_PROXY, NO_PROXY', 'Proxies of all transfers.'],
+  ['SSL_CERT_FILE, SSL_CERT_DIR, NODE_EXTRA_CA_CERTS', "Certificate authorities in place of the system's, or beside them."],
+  ['REGISTRY_AUTH_FILE, DOCKER_CONFIG', 'Where the credentials of other programs for registries lie.'],
+  ['RKT_CNI_TIMEOUT', 'How long a call of a network plugin may take.'],
+  ['LISTEN_FDS, NOTIFY_SOCKET', 'Sockets for the apps, and where readiness is told, as systemd hands them over.'],
+  ['XDG_DATA_HOME, XDG_CONFIG_HOME, XDG_RUNTIME_DIR', "An ordinary user's directories."],
+]
+
+const terms = (list: Terms): string[] => list.flatMap(([term, text]) => ['.TP', escaped(term), escaped(text)])
 
 function commandPage(id: string, command: CommandClass, summary: string, version: string): string {
   return page(pageName(id), version, [
