@@ -128,7 +128,7 @@ export abstract class EngineCommand {
         images: images.map(({args, reference, values}) => ({args, flags: values.result(({perImage}) => perImage !== false), reference})),
       } as unknown as ParsedImages<C>
     } catch (error) {
-      if (error instanceof OptionError) throw new RktError('RKT_BAD_ARGUMENTS', failure, {cause: error})
+      if (error instanceof OptionError) throw new RktError('RKT_BAD_ARGUMENTS', failure, {cause: error, hint: error.hint})
       throw error
     }
   }
@@ -140,7 +140,7 @@ export abstract class EngineCommand {
       this.#accept(parsed.values, parsed.notices)
       return {...parsed, flags}
     } catch (error) {
-      if (error instanceof OptionError) throw new UsageError(error.message)
+      if (error instanceof OptionError) throw new UsageError(error.message, error.hint)
       throw error
     }
   }
@@ -185,6 +185,15 @@ export abstract class EngineCommand {
   /** An ordinary user may do to pods of their own what root may do to the system's. */
   protected requireRoot(): void {
     if (process.geteuid?.() !== 0 && scope() !== 'own') throw new RktError('RKT_NOT_ROOT', 'cannot run as unprivileged user')
+  }
+
+  /** The same of what needs a namespace: the launcher makes one when it sees the command, which a value in the next word hides. */
+  protected requireNamespace(): void {
+    this.requireRoot()
+    if (process.geteuid?.() !== 0)
+      throw new RktError('RKT_NOT_ROOT', 'cannot run as unprivileged user', {
+        hint: 'Write options behind the command, or before it as --OPTION=VALUE.',
+      })
   }
 
   /** Refuses, by its name, what an ordinary user cannot have in a namespace of their own either. */

@@ -70,7 +70,7 @@ async function shown(error: unknown, prefix: string, help: () => Promise<string>
   if (error instanceof HelpRequest) return 0
   if (error instanceof UsageError) {
     const message = error.message || (await usage?.())
-    if (message) writeStderr(`Error: ${message}\n\n`)
+    if (message) writeStderr(`Error: ${message}\n${error.hint === undefined ? '' : `${error.hint}\n`}\n`)
     return error.exitCode
   }
   for (const text of errorLines(error, prefix, {debug: isDebugging()})) writeStderr(line(text))

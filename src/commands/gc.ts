@@ -23,7 +23,7 @@ by the grace period option.`
 
   async run(): Promise<void> {
     const {flags} = await this.parse(Gc)
-    this.requireRoot()
+    this.requireNamespace()
     await using engine = await this.openEngine()
     const options = {
       expirePreparedMs: flags['expire-prepared'],

@@ -16,7 +16,7 @@ Prepared pods are run with "rkt run-prepared UUID".`
 
   async run(): Promise<void> {
     const {flags, images} = await this.parseImages(Prepare)
-    this.requireRoot()
+    this.requireNamespace()
     pullPolicy(flags)
     checkPrivateUsers(flags)
     checkAllMounts(flags, images)

@@ -13,7 +13,7 @@ export default class Rm extends EngineCommand {
 
   async run(): Promise<void> {
     const {argv, flags} = await this.parse(Rm)
-    this.requireRoot()
+    this.requireNamespace()
     const file = flags['uuid-file']
     if ((argv.length === 0) === (file === undefined)) throw new UsageError()
     await using engine = await this.openEngine()

@@ -12,7 +12,7 @@ export default class RunPrepared extends EngineCommand {
 
   async run(): Promise<void> {
     const {args, flags} = await this.parse(RunPrepared)
-    this.requireRoot()
+    this.requireNamespace()
     const networks = networksOf(flags)
     // As it always was: neither --ipc nor the local configuration reaches stage1.
     const options = runOptions({...flags, ipc: undefined}, networks, undefined)

@@ -27,7 +27,7 @@ End the image arguments with a lone "---" to resume argument parsing.`
 
   async run(): Promise<void> {
     const {flags, images} = await this.parseImages(Run)
-    this.requireRoot()
+    this.requireNamespace()
     checkAllMounts(flags, images)
     pullPolicy(flags)
     checkPrivateUsers(flags)

@@ -305,6 +305,18 @@ test('a pod whose apps come and go is refused to a user, before anything is made
   assert.ok(!existsSync(join(user.dataDir, 'pods')))
 })
 
+test('a value in the next word, which hides the command before the namespace is made, is refused', async () => {
+  await using user = new OrdinaryUser()
+
+  const refused = await user.rkt(['--set-env', 'A=b', ...(await shell('true'))])
+
+  assert.equal(refused.status, 254)
+  assert.match(
+    refused.stderr,
+    /^run: cannot run as unprivileged user\nrun: Write options behind the command, or before it as --OPTION=VALUE\.$/m,
+  )
+})
+
 test('volumes are what the user may read and write, no more', async () => {
   await using user = new OrdinaryUser()
   mkdirSync(join(user.home, 'own'))

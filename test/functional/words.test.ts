@@ -223,6 +223,9 @@ test('what is typed out of habit is refused with the next step', async () => {
     [['image', 'render', 'example.com/busybox'], /^Error: the words do not fit: rkt image render IMAGE OUTPUT$/m],
     [['trust', '--root', 'key.asc'], /^trust: Leave out --insecure-options=image\.$/m],
     [['trust', '--root'], /^trust: Give the file or the https URL of a key\.$/m, strict],
+    [['run', '-it', image], /^Error: unknown shorthand flag: 'i' in -it\nUse --interactive\.\n\n$/],
+    [['run', image, '--rm'], /^run: Run "rkt gc" to remove what has exited\.$/m],
+    [['list', '--rm'], /^Error: unknown flag: --rm\n\n$/],
     [['ps'], /^Did you mean this\?\n\tlist$/m],
   ]
   for (const [args, message, globals = host.globals] of cases) assert.match(await host.refused(args, {globals}), message, args.join(' '))

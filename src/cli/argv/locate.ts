@@ -1,5 +1,7 @@
 /** Which command the words mean: options may stand before it, and its name may be cut short. */
 
+import {commandsElsewhere} from './elsewhere.ts'
+
 /** The commands of the documented tree; a prefix that one of them has never means a newer command. */
 const documented = new Set(
   [
@@ -68,28 +70,10 @@ export function resolvePrefix(word: string, names: readonly string[], first: Rea
   return candidates.length === 1 ? candidates[0] : undefined
 }
 
-/** What other engines call what rkt has by another name. */
-const elsewhere: ReadonlyMap<string, readonly string[]> = new Map([
-  ['build', ['image build']],
-  ['create', ['prepare']],
-  ['exec', ['enter']],
-  ['images', ['image list']],
-  ['inspect', ['status', 'cat-manifest', 'image cat-manifest']],
-  ['kill', ['stop']],
-  ['load', ['fetch']],
-  ['prune', ['gc', 'image gc']],
-  ['ps', ['list']],
-  ['pull', ['fetch']],
-  ['rmi', ['image rm']],
-  ['save', ['image export']],
-  ['start', ['run-prepared']],
-  ['wait', ['status']],
-])
-
 /** Commands that somebody who typed `word` may have meant: another engine's word for them, or names near by two letters or begun by it. */
 export function suggestions(word: string, names: readonly string[]): readonly string[] {
   const typed = word.toLowerCase()
-  const known = elsewhere.get(typed)
+  const known = commandsElsewhere.get(typed)
   if (known) return known
   return names.filter((name) => name.startsWith(typed) || editDistance(typed, name) <= 2)
 }

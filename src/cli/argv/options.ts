@@ -1,6 +1,7 @@
 /** One option word at a time, by the rules of cli.md's option syntax: long options, `-h`, values behind `=` or in the next word. */
 
 import type {FlagInput, FlagSpec} from '../flags.ts'
+import {optionInstead} from './elsewhere.ts'
 
 export interface Occurrence {
   readonly flag: FlagSpec
@@ -11,7 +12,14 @@ export interface Occurrence {
 }
 
 /** Words that are no options of the command; the texts are those that scripts know. */
-export class OptionError extends Error {}
+export class OptionError extends Error {
+  readonly hint: string | undefined
+
+  constructor(message: string, hint?: string) {
+    super(message)
+    this.hint = hint
+  }
+}
 
 /** The option that `words[at]` begins (several for `-ab`), and where the next word stands. */
 export function readOption(words: readonly string[], at: number, flags: FlagInput): {occurrences: Occurrence[]; next: number} {
@@ -25,7 +33,7 @@ function readLong(word: string, words: readonly string[], at: number, flags: Fla
   const equals = body.indexOf('=')
   const name = equals < 0 ? body : body.slice(0, equals)
   const flag = Object.hasOwn(flags, name) ? flags[name] : undefined
-  if (!flag) throw new OptionError(`unknown flag: --${name}`)
+  if (!flag) throw new OptionError(`unknown flag: --${name}`, optionInstead(name, flags))
   if (equals >= 0) return {next: at + 1, occurrences: [{flag, name, text: body.slice(equals + 1), word}]}
   return withValue(flag, name, word, words, at)
 }
@@ -35,7 +43,7 @@ function readShort(word: string, words: readonly string[], at: number, flags: Fl
   for (let rest = word.slice(1); rest !== ''; ) {
     const [char = ''] = rest
     const found = Object.entries(flags).find(([, candidate]) => candidate.char === char)
-    if (!found) throw new OptionError(`unknown shorthand flag: '${char}' in -${rest}`)
+    if (!found) throw new OptionError(`unknown shorthand flag: '${char}' in -${rest}`, optionInstead(char, flags))
     const [name, flag] = found
     rest = rest.slice(char.length)
     if (rest.startsWith('=')) return {next: at + 1, occurrences: [...occurrences, {flag, name, text: rest.slice(1), word}]}
