@@ -26,6 +26,7 @@ export type {
   Xattr,
 } from './contract.ts'
 export {FileLock, type LockOptions, type WaitOptions} from './file-lock.ts'
+export {flush} from './flush.ts'
 export {takeListenFds} from './listen-fds.ts'
 export {failureError, isFailure, native, unwrap} from './load.ts'
 export {type ProcessEnd, ProcessEnds} from './process-ends.ts'

@@ -1,7 +1,6 @@
 import {renameSync} from 'node:fs'
 import {join} from 'node:path'
-import type {FileLock} from '../native/index.ts'
-import {syncDirectory} from './durable.ts'
+import {type FileLock, flush} from '../native/index.ts'
 import type {nextDirectories, PodDirectory} from './state.ts'
 import type {PodUuid} from './uuid.ts'
 
@@ -49,5 +48,5 @@ export class HeldPod<D extends PodDirectory = PodDirectory> implements Disposabl
 /** One transition of one pod: a rename, made durable in the parent that gains it. */
 export function movePod<D extends PodDirectory>(root: string, uuid: PodUuid, from: D, to: Next<D>, {durable = true} = {}): void {
   renameSync(join(root, from, uuid), join(root, to, uuid))
-  if (durable) syncDirectory(join(root, to))
+  if (durable) flush(join(root, to))
 }

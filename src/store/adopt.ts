@@ -2,7 +2,8 @@ import {existsSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writ
 import {join} from 'node:path'
 import {lenientImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {ensureDirectory, FILE_MODE, isReadOnlyFailure, namesIn, syncDirectory} from './files.ts'
+import {flush} from '../native/index.ts'
+import {ensureDirectory, FILE_MODE, isReadOnlyFailure, namesIn} from './files.ts'
 import {type ImageKey, isImageKey} from './image-key.ts'
 import {placeName} from './import-image.ts'
 import type {Layout} from './layout.ts'
@@ -27,9 +28,9 @@ export function adopt(layout: Layout): void {
     rmSync(staging, {force: true, recursive: true})
     ensureDirectory(staging)
     for (const key of keysOf(layout)) adoptImage(layout, key, staging)
-    syncDirectory(staging)
+    flush(staging)
     renameSync(staging, layout.image)
-    syncDirectory(layout.cas)
+    flush(layout.cas)
   } catch (error) {
     const cause = error instanceof RktError ? error.cause : error
     if (isReadOnlyFailure(cause)) {

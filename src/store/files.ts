@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import {dirname, join} from 'node:path'
-import {FileLock, native, systemError, unwrap} from '../native/index.ts'
+import {FileLock, flush, native, systemError, unwrap} from '../native/index.ts'
 
 /** Group members read and write, and what they create belongs to the group. */
 const DIRECTORY_MODE = 0o2770
@@ -43,21 +43,7 @@ export function ensureDirectory(path: string, mode = DIRECTORY_MODE): void {
   }
   // mkdir(2) obeys the umask, chmod(2) does not
   chmodSync(path, mode)
-  syncDirectory(dirname(path))
-}
-
-/** Makes the names in a directory durable. */
-export function syncDirectory(path: string): void {
-  try {
-    const fd = openSync(path, 'r')
-    try {
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-  } catch (error) {
-    throw systemError('fsync', path, error)
-  }
+  flush(dirname(path))
 }
 
 /** The text of a small file, or null when there is none. */
@@ -129,7 +115,7 @@ export function replaceFile(path: string, content: string | Uint8Array, tmp: str
     rmSync(temporary, {force: true})
     throw systemError('write', path, error)
   }
-  syncDirectory(dirname(path))
+  flush(dirname(path))
 }
 
 /**
@@ -150,7 +136,7 @@ export function placeUnnamed(fd: number, path: string, tmp: string): void {
       throw systemError('rename', path, error)
     }
   }
-  syncDirectory(dirname(path))
+  flush(dirname(path))
 }
 
 /** A download that a killed process left and that the next one continues, and what that needs to know of it. */

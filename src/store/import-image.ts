@@ -1,8 +1,8 @@
 import {closeSync, existsSync, rmSync} from 'node:fs'
 import {dirname} from 'node:path'
 import {encodeImageManifest, type ImageManifest, parseImageManifest} from '../appc/index.ts'
-import {native, systemError, unwrap} from '../native/index.ts'
-import {ensureDirectory, errnoOf, placeUnnamed, removeFile, replaceFile, sweepTemporaries, syncDirectory, writeInPlace} from './files.ts'
+import {flush, native, systemError, unwrap} from '../native/index.ts'
+import {ensureDirectory, errnoOf, placeUnnamed, removeFile, replaceFile, sweepTemporaries, writeInPlace} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, keyOfDigest} from './image-key.ts'
 import {stampsOf} from './integrity.ts'
@@ -86,7 +86,7 @@ export function placeName(layout: Layout, name: string, key: ImageKey): void {
       if (errnoOf(error) !== 'ENOENT' || attempt === 3) throw systemError('open', path, error)
     }
   }
-  syncDirectory(layout.nameDirOf(name))
+  flush(layout.nameDirOf(name))
 }
 
 /** Takes back what a failed import placed; the failure itself is what the user hears. */

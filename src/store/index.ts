@@ -3,7 +3,7 @@
  * image, as small files that are the truth. Rests on the addon (hashing, layers, locks, unnamed files), on appc and oci. Knows
  * nothing of trees, references, transports or pods.
  */
-export {ensureDirectory, errnoOf, namesIn, readText, removeFile, replaceFile, sweepTemporaries, syncDirectory} from './files.ts'
+export {ensureDirectory, errnoOf, namesIn, readText, removeFile, replaceFile, sweepTemporaries} from './files.ts'
 export {type ImageKey, isImageKey, looksLikeImageId} from './image-key.ts'
 export type {ImportOptions} from './import-image.ts'
 export {damageHint, isDamage, withDamageHint} from './integrity.ts'

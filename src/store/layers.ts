@@ -2,11 +2,11 @@
  * Rendered layers of OCI images: each once, under its DiffID, in the form that overlayfs reads. Only root reaches into them. A layer
  * is whole when its file `rendered` is there, which comes last.
  */
-import {chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
-import {FileLock, native, type RenderedLayer, systemError, unwrap} from '../native/index.ts'
+import {FileLock, flush, native, type RenderedLayer, systemError, unwrap} from '../native/index.ts'
 import {type Digest, parseDigest} from '../oci/index.ts'
-import {ensureDirectory, namesIn, readText, syncDirectory} from './files.ts'
+import {ensureDirectory, namesIn, readText} from './files.ts'
 import {lockFile} from './locks.ts'
 
 const MODE = 0o700
@@ -89,7 +89,7 @@ export class Layers {
     this.#write(diffId, 'implied', implied)
     // whose attributes mark opaque directories
     this.#write(diffId, 'rendered', Layers.allowed ? 'trusted\n' : 'user\n')
-    syncDirectory(this.#layers)
+    flush(this.#layers)
   }
 
   /** Removes a layer, under its exclusive lock: the flag first, so that a layer with a flag is always whole. */
@@ -97,7 +97,7 @@ export class Layers {
     const layer = join(this.#layers, nameOf(diffId))
     if (!existsSync(layer)) return
     rmSync(this.#path(diffId, 'rendered'), {force: true})
-    syncDirectory(layer)
+    flush(layer)
     unwrap(await native().removeTree(layer))
   }
 
@@ -128,16 +128,11 @@ export class Layers {
     const path = this.#path(diffId, part)
     try {
       writeFileSync(path, content)
-      const fd = openSync(path, 'r')
-      try {
-        fsyncSync(fd)
-      } finally {
-        closeSync(fd)
-      }
     } catch (error) {
       throw systemError('write', path, error)
     }
-    syncDirectory(join(this.#layers, nameOf(diffId)))
+    flush(path)
+    flush(join(this.#layers, nameOf(diffId)))
   }
 }
 

@@ -1,9 +1,9 @@
 import {rmdirSync, rmSync} from 'node:fs'
 import {join} from 'node:path'
 import {RktError} from '../errors.ts'
-import {FileLock} from '../native/index.ts'
+import {FileLock, flush} from '../native/index.ts'
 import {removeContents} from './contents.ts'
-import {namesIn, removeFile, replaceFile, sweepTemporaries, syncDirectory} from './files.ts'
+import {namesIn, removeFile, replaceFile, sweepTemporaries} from './files.ts'
 import {bumpGeneration} from './generation.ts'
 import {type ImageKey, isImageKey} from './image-key.ts'
 import type {Layout} from './layout.ts'
@@ -21,7 +21,7 @@ export async function removeImage(layout: Layout, key: ImageKey): Promise<void> 
   const sidecar = readSidecarIfSound(layout, key)
   if (!namesIn(layout.image).includes(`${key}.json`)) throw notFound(key)
   removeFile(layout.sidecarOf(key))
-  syncDirectory(layout.image)
+  flush(layout.image)
   bumpGeneration(layout)
   const failures = removeRest(layout, key, sidecar)
   await sweepTemporaries(layout.tmp)

@@ -1,29 +1,29 @@
-import {createHash} from 'node:crypto'
-import {closeSync, existsSync, openSync, readFileSync} from 'node:fs'
+import {existsSync, readFileSync} from 'node:fs'
 import {encodeImageManifest, type ImageManifest, type Label, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
-import {type FileLock, type FlatLayer, native, systemError, unwrap} from '../native/index.ts'
+import {type FileLock, type FlatLayer, systemError} from '../native/index.ts'
 import type {Digest, ImageIdentity} from '../oci/index.ts'
 import {adopt, needsAdoption} from './adopt.ts'
 import {believedNames, identityOf, newestOf} from './believed-names.ts'
 import {changeRecord} from './change-record.ts'
-import {contentOf, inflationLimit, readContent} from './contents.ts'
+import {contentOf, inflationLimit} from './contents.ts'
 import {ensureDirectory, replaceFile} from './files.ts'
 import {bumpGeneration} from './generation.ts'
-import {type ImageKey, keyOfDigest} from './image-key.ts'
+import type {ImageKey} from './image-key.ts'
 import {type ImportOptions, importImage} from './import-image.ts'
-import {currentStamps, damageHint, discardContent, findDamage} from './integrity.ts'
 import {touchImage} from './last-use.ts'
 import {Layers} from './layers.ts'
 import {type Layout, layoutOf} from './layout.ts'
 import {lockImage, lockStore} from './locks.ts'
 import {findByName, type NamedImage, resolveKey} from './look-up.ts'
 import {nameOfSource, type StoredName, type StoredNames, withName} from './names.ts'
-import {type OciDocuments, type OciLayer, type OciRecord, readDocuments} from './oci-image.ts'
+import type {OciDocuments, OciLayer, OciRecord} from './oci-image.ts'
 import {OciImport} from './oci-import.ts'
 import {type Remote, readRemote, writeRemote} from './remote.ts'
 import {removeImage, removeNameOf, sweep} from './remove-image.ts'
-import {isAbsent, lastUse, readSidecar, readSidecarIfSound, readTreeSize, type Sidecar} from './sidecar.ts'
+import {isAbsent, lastUse, readSidecar, readTreeSize, type Sidecar} from './sidecar.ts'
+import {damageOf, distrust, isSound} from './soundness.ts'
+import {verifiedArchiveManifest, verifiedDocuments} from './verified-reads.ts'
 import {needsVouchers, readVouchedRemote, readVoucher, vouch, vouchForRemote} from './vouchers.ts'
 
 /** What the store knows of an image without reading its manifest: by its newest name, and of all. */
@@ -92,17 +92,8 @@ export class Store implements Disposable {
 
   #documents(key: ImageKey, identity: ImageIdentity | undefined): OciDocuments {
     const record = this.oci(key)
-    if (record === null || identity === undefined)
-      throw new RktError('RKT_IMAGE_KIND', `image ${key} is an archive of appc, not an image of OCI's format`)
-    const manifestBytes = readContent(this.#layout, record.manifest)
-    const found = keyOfDigest(createHash('sha512').update(manifestBytes).digest('hex'))
-    if (found !== key) throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image hash does not match expected (${found} != ${key})`)
-    const configBytes = readContent(this.#layout, record.config)
-    const documents = readDocuments(manifestBytes, record.mediaType, configBytes, identity, `image ${key}`)
-    if (documents.manifest.config.digest !== record.config) {
-      throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image ${key} has the config ${documents.manifest.config.digest}, not ${record.config}`)
-    }
-    return documents
+    if (record === null || identity === undefined) throw notOci(key)
+    return verifiedDocuments(this.#layout, key, record, identity)
   }
 
   /** Where content of an OCI image lies. What is in it has to be hashed by who uses it. */
@@ -189,15 +180,7 @@ export class Store implements Disposable {
   async #verified(key: ImageKey, identity: ImageIdentity | undefined): Promise<Buffer> {
     if (this.oci(key) !== null) return Buffer.from(encodeImageManifest(this.#documents(key, identity).view))
     using _lock = await this.lock(key, 'shared')
-    const fd = openBlob(this.blobPath(key))
-    try {
-      const ingested = unwrap(await native().ingestAci(fd, this.tmpDir()))
-      closeSync(ingested.fd)
-      if (keyOfDigest(ingested.sha512) === key) return ingested.manifest
-      throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image hash does not match expected (${keyOfDigest(ingested.sha512)} != ${key})`)
-    } finally {
-      closeSync(fd)
-    }
+    return await verifiedArchiveManifest(this.#layout, key)
   }
 
   /** The uncompressed tar of an archive; there is none of an OCI image. */
@@ -247,16 +230,7 @@ export class Store implements Disposable {
    * taken away, so that the next import brings it.
    */
   async isSound(key: ImageKey): Promise<boolean> {
-    const sidecar = readSidecarIfSound(this.#layout, key)
-    if (sidecar === null) return false
-    const stamps = currentStamps(this.#layout, sidecar)
-    const damaged = await findDamage(this.#layout, sidecar, {changed: true})
-    await discardContent(this.#layout, damaged)
-    if (damaged.length > 0) return false
-    // what was hashed now need not be hashed the next time
-    const isKnown = Object.entries(stamps).every(([name, stamp]) => sidecar.stamps?.[name] === stamp)
-    if (!isKnown) await changeRecord(this.#layout, key, (record) => ({...record, stamps}))
-    return true
+    return await isSound(this.#layout, key)
   }
 
   /**
@@ -265,17 +239,15 @@ export class Store implements Disposable {
    */
   async verify(key: ImageKey): Promise<void> {
     const lock = await this.lock(key, 'shared')
-    const [damaged] = await findDamage(this.#layout, this.#sidecar(key), {changed: false}).finally(() => lock.release())
-    if (damaged === undefined) return
+    const damage = await damageOf(this.#layout, this.#sidecar(key)).finally(() => lock.release())
+    if (damage === null) return
     await this.distrust(key)
-    throw new RktError('RKT_IMAGE_HASH_MISMATCH', `image ${key} is damaged: ${damaged.path} is not what its hash says`, {
-      hint: damageHint,
-    })
+    throw damage
   }
 
   /** After a failure that says so: the next fetch hashes what is stored, and replaces what is damaged. */
   async distrust(key: ImageKey): Promise<void> {
-    await changeRecord(this.#layout, key, ({stamps: _, ...sidecar}) => sidecar)
+    await distrust(this.#layout, key)
   }
 
   /** Records that an archive which the store has came from there too; a caller who may not write leaves no trace. */
@@ -340,7 +312,7 @@ export class Store implements Disposable {
   /** Where an image of OCI's format comes from, by that source, else by the newest. */
   identity(key: ImageKey, source?: string): ImageIdentity {
     const identity = this.#identity(key, source)
-    if (identity === undefined) throw new RktError('RKT_IMAGE_KIND', `image ${key} is an archive of appc, not an image of OCI's format`)
+    if (identity === undefined) throw notOci(key)
     return identity
   }
 
@@ -374,14 +346,10 @@ export function openStore(casDir: string): Store {
   return new Store(casDir)
 }
 
-function openBlob(path: string): number {
-  try {
-    return openSync(path, 'r')
-  } catch (error) {
-    throw new RktError('RKT_STORE_DAMAGED', 'cannot open the image', {cause: systemError('open', path, error), hint: damageHint})
-  }
-}
-
 function absent(key: ImageKey): RktError {
   return new RktError('RKT_IMAGE_NOT_FOUND', `cannot find image with key: ${key}`)
+}
+
+function notOci(key: ImageKey): RktError {
+  return new RktError('RKT_IMAGE_KIND', `image ${key} is an archive of appc, not an image of OCI's format`)
 }

@@ -1,9 +1,9 @@
-import {chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
+import {chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {encodeImageManifest, parseImageManifest} from '../appc/index.ts'
 import {RktError} from '../errors.ts'
 import type {RenderRequest, TreeStats} from '../native/contract.ts'
-import {type FileLock, native, systemError, unwrap} from '../native/index.ts'
+import {type FileLock, flush, native, systemError, unwrap} from '../native/index.ts'
 import {
   ensureDirectory,
   type ImageKey,
@@ -14,7 +14,6 @@ import {
   readText,
   removeFile,
   type Store,
-  syncDirectory,
   withDamageHint,
 } from '../store/index.ts'
 import {checkLayers, flattenInto, ociTreeId, readStack, renderOci} from './oci-tree.ts'
@@ -273,7 +272,7 @@ export class Treestore {
     const tree = join(this.#trees, id)
     if (!existsSync(tree)) return
     rmSync(this.#path(id, 'rendered'), {force: true})
-    syncDirectory(tree)
+    flush(tree)
     unwrap(await native().removeTree(tree))
   }
 
@@ -299,13 +298,8 @@ export class Treestore {
 
   #writeDurably(id: TreeId, part: TreePart, content: string): void {
     this.#write(id, part, content)
-    const fd = openSync(this.#path(id, part), 'r')
-    try {
-      fsyncSync(fd)
-    } finally {
-      closeSync(fd)
-    }
-    syncDirectory(join(this.#trees, id))
+    flush(this.#path(id, part))
+    flush(join(this.#trees, id))
   }
 }
 
