@@ -54,7 +54,9 @@ export {ProcessEnds, takeListenFds} from './native/index.ts'
 export {registryPrefix} from './oci/index.ts'
 export {
   appOverrides,
+  checkPortNetworks,
   checkRegistration,
+  chooseApp,
   environmentRequest,
   imageFlags,
   networkFlags,

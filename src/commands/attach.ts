@@ -1,7 +1,7 @@
 import {Args, EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
+import {chooseApp} from '../options/index.ts'
 import {attachToApp, isInState, listEndpoints, notRunning, parseAttachMode} from '../pod/index.ts'
-import {chooseApp} from './_apps.ts'
 import {formatFlag, formatJson} from './_format.ts'
 
 export default class Attach extends EngineCommand {

@@ -1,6 +1,6 @@
 import {Args, EngineCommand, Flags} from '../cli/index.ts'
+import {chooseApp} from '../options/index.ts'
 import {enterPod, isInState, notRunning} from '../pod/index.ts'
-import {chooseApp} from './_apps.ts'
 
 export default class Enter extends EngineCommand {
   static override args = {pod: Args.string({description: 'UUID of the pod, or a unique prefix of it', required: true})}

@@ -1,7 +1,7 @@
 import {EngineCommand, Flags, UsageError} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
+import {chooseApp} from '../options/index.ts'
 import {exportApp, isInState} from '../pod/index.ts'
-import {chooseApp} from './_apps.ts'
 
 export default class Export extends EngineCommand {
   static override description = `UUID should be the uuid of an exited pod. The state of the app, with what it wrote, becomes an image.`

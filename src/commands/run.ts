@@ -2,7 +2,15 @@ import {writeFileSync} from 'node:fs'
 import {EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
-import {checkRegistration, imageReferences, networkFlags, networksOf, pullPolicy, runOptions} from '../options/index.ts'
+import {
+  checkPortNetworks,
+  checkRegistration,
+  imageReferences,
+  networkFlags,
+  networksOf,
+  pullPolicy,
+  runOptions,
+} from '../options/index.ts'
 import {becomePod, orRemoved, setUpPod} from '../pod/index.ts'
 import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
 
@@ -32,7 +40,7 @@ End the image arguments with a lone "---" to resume argument parsing.`
     pullPolicy(flags)
     checkPrivateUsers(flags)
     const networks = networksOf(flags)
-    this.#checkNetworks(networks, flags)
+    checkPortNetworks(flags, networks)
     checkManifestConflicts(flags, images)
     if (flags.interactive && images.length > 1) throw new RktError('RKT_BAD_ARGUMENTS', 'interactive option only supports one image')
     requireImages(flags, images)
@@ -47,12 +55,6 @@ End the image arguments with a lone "---" to resume argument parsing.`
     })
     const launch = await orRemoved(engine, pod, () => setUpPod(engine, pod, prepared, options))
     await becomePod(engine, pod, launch)
-  }
-
-  #checkNetworks(networks: readonly string[], flags: {readonly port: readonly unknown[]}): void {
-    for (const network of ['none', 'host'])
-      if (flags.port.length > 0 && networks.includes(network))
-        throw new RktError('RKT_BAD_ARGUMENTS', `--port flag does not work with '${network}' networking`)
   }
 }
 

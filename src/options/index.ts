@@ -2,8 +2,10 @@
  * The sets of options that several commands share, also those of plugins, and what their values come to. Rests on the command line's
  * grammar and on pods. Knows no single command.
  */
+export {chooseApp} from './app-choice.ts'
 export {appOverrides, imageFlags, imageReferences} from './image.ts'
 export {
+  checkPortNetworks,
   checkRegistration,
   environmentRequest,
   networkFlags,

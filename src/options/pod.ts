@@ -92,6 +92,13 @@ export function networksOf({net}: Pick<FlagValues<typeof networkFlags>, 'net'>):
   return parseNetworks(net ?? [])
 }
 
+/** Refuses ports of a pod that has no network of its own. */
+export function checkPortNetworks({port}: {readonly port: readonly unknown[]}, networks: readonly string[]): void {
+  for (const network of ['none', 'host'])
+    if (port.length > 0 && networks.includes(network))
+      throw new RktError('RKT_BAD_ARGUMENTS', `--port flag does not work with '${network}' networking`)
+}
+
 /** Refuses a pod that cannot be registered with the metadata service: it has no network, or the service is not there. */
 export function checkRegistration(flags: Pick<FlagValues<typeof networkFlags>, 'mds-register'>, networks: readonly string[]): void {
   if (!flags['mds-register']) return

@@ -1,6 +1,7 @@
 import {writeFileSync} from 'node:fs'
 import {
   type AcIdentifier,
+  checkPortNetworks,
   checkRegistration,
   EngineCommand,
   Flags,
@@ -72,6 +73,7 @@ Apps are added, started, stopped and removed with the other commands of "rkt app
     await explained(
       'error creating the sandbox',
       async () => {
+        checkPortNetworks(flags, networks)
         checkRegistration(flags, networks)
         await using engine = await this.openEngine()
         await runSandbox(engine, {

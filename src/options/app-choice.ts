@@ -2,7 +2,12 @@ import {RktError} from '../errors.ts'
 import {type Pod, PodContents} from '../pod/index.ts'
 
 /** The app that is meant: the named one, or the only one of the pod. */
-export function chooseApp(pod: Pod, named: string, command: 'attach' | 'enter' | 'export', note: (line: string) => void): string {
+export function chooseApp(
+  pod: Pod,
+  named: string,
+  command: 'app exec' | 'attach' | 'enter' | 'export',
+  note: (line: string) => void,
+): string {
   const failure = command === 'export' ? 'unable to find app' : 'unable to determine app name'
   const fail = (reason: string) => new RktError('RKT_POD_APP', failure, {cause: new Error(reason)})
   const names = new PodContents(pod).manifest().apps.map(({name}): string => name)
