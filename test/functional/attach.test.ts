@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process'
 import {existsSync, readFileSync} from 'node:fs'
+import {connect} from 'node:net'
 import {join} from 'node:path'
 import {type TestContext, test} from 'node:test'
 import {aHost, busybox, eventually, familyOf, type Host, type RunningPod, rktProgram} from './harness/index.ts'
@@ -81,6 +82,63 @@ test('what one client writes by lines the app reads, and all clients see what it
   assert.equal((await pod.status()).state, 'running')
   await pod.stop()
   assert.equal(await other.exit, 0, other.stderr)
+})
+
+test("a stream leads nowhere, to the log or to the caller's own, as annotations say that the options write", async () => {
+  await using host = await aHost()
+  const image = await busybox()
+  const id = (await host.ok(['fetch', '--full', image])).trim()
+  const script = 'read l; echo "out $l"; echo "err $l" >&2'
+  const words = (...streams: string[]) => ['--net=none', image, ...streams, '--exec=/bin/sh', '--', '-c', script]
+  const run = async (...streams: string[]) => await host.rkt(['run', ...words(...streams)], {input: 'word\n'})
+
+  const half = await run('--stdin=null', '--stdout=null')
+  assert.match(half.stdout, /busybox\[\d+\]: err $/m)
+  assert.doesNotMatch(half.stdout, /out/)
+  const own = await run('--stdin=interactive', '--stdout=interactive', '--stderr=interactive')
+  assert.deepEqual([own.stdout, own.stderr.split('\n').at(-2)], ['out word\n', 'err word'])
+  const uuid = (await host.ok(['prepare', '--quiet', ...words('--stdin=tty', '--stdout=stream', '--stderr=null').slice(1)])).trim()
+  const [app] = JSON.parse(await host.ok(['cat-manifest', uuid])).apps
+  const modes = Object.fromEntries(app.annotations.map(({name, value}: {name: string; value: string}) => [name, value]))
+  const named = (stream: string) => `coreos.com/rkt/stage2/${stream}`
+  assert.deepEqual(modes, {[named('stdin')]: 'tty', [named('stdout')]: 'stream', [named('stderr')]: 'null'})
+  const manifest = (stdout: string) => ({
+    acKind: 'PodManifest',
+    acVersion: '0.8.11',
+    apps: [
+      {
+        annotations: [{name: named('stdout'), value: stdout}],
+        app: {exec: ['/bin/echo', 'seen'], group: '0', user: '0'},
+        image: {id},
+        name: 'one',
+      },
+    ],
+  })
+  const given = async (stdout: string) =>
+    await host.rkt(['run', '--net=none', `--pod-manifest=${host.write('pod.json', JSON.stringify(manifest(stdout)))}`])
+  assert.match((await given('log')).stdout, /one\[\d+\]: seen$/m)
+  assert.doesNotMatch((await given('null')).stdout, /seen/)
+  assert.match((await given('frob')).stderr, /app "one": invalid stdout mode "frob"/)
+})
+
+test('a client for whom there is no room is told so, and those that are attached notice nothing', async () => {
+  await using host = await aHost()
+  const pod = await podOf(host, {stdin: 'stream', stdout: 'stream'}, 'while read l; do echo "got $l"; done')
+  const path = `/proc/${await pod.initPid()}/root/rkt/iottymux/busybox/sock-stdout`
+  const heard = Array.from({length: 16}, () => '')
+  const sockets = heard.map((_, index) => connect(path).on('data', (bytes) => (heard[index] += bytes.toString())))
+  await eventually(() => connections() === 16, 'sixteen to be attached')
+
+  const told = await host.ok(['attach', '--mode=stdout', pod.uuid])
+  assert.equal(told, 'rkt: there is no room for more than 16 clients\n')
+
+  await host.ok(['attach', '--mode=stdin', pod.uuid], {input: 'word\n'})
+  await eventually(
+    () => heard.every((text) => text === 'got word\n'),
+    () => heard.join(''),
+  )
+  for (const socket of sockets) socket.destroy()
+  await pod.stop()
 })
 
 test('lines of two writers are never mixed, however long, and a terminal that does not read grows nothing', async () => {

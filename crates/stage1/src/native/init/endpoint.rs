@@ -101,10 +101,12 @@ impl Endpoint {
         self.source.as_ref().map(|source| source.fd.as_fd())
     }
 
-    /// Takes a client in; one too many is hung up.
-    pub fn admit(&mut self, console: Console) {
+    /// Takes a client in; one too many is told so and hung up.
+    pub fn admit(&mut self, mut console: Console) {
         if let Some(free) = self.clients.iter_mut().find(|client| client.is_none()) {
             *free = Some(Client { console, held: Vec::new(), open: true, interest: Interest::default() });
+        } else {
+            console.show(format!("rkt: there is no room for more than {MAX_CLIENTS} clients\n").as_bytes());
         }
     }
 
