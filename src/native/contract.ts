@@ -222,8 +222,10 @@ export interface NativeAddon {
   addAppInside(pod: PodProcess, app: string, manifest: Buffer, overlay: OverlayMount | null): Outcome<boolean>
   /** Takes that place out of a running pod, as far as it is there. */
   removeAppInside(pod: PodProcess, app: string): Outcome<boolean>
-  /** Marks a moment in the life of an app: an empty file `rkt/status/APP-MOMENT`, made anew. */
+  /** Marks a moment in the life of an app: an empty file `rkt/status/APP-MOMENT`, made anew. The one before is kept until the next. */
   markAppInside(pod: PodProcess, app: string, moment: 'created' | 'started'): Outcome<boolean>
+  /** Takes back the last mark: the one before it counts again, if there was one. */
+  unmarkAppInside(pod: PodProcess, app: string, moment: 'created' | 'started'): Outcome<boolean>
   /** Detaches whatever is mounted below `dir` in this mount namespace, deepest first; answers the mount points. */
   unmountBelow(dir: string): Outcome<readonly string[]>
   /**

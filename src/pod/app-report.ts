@@ -13,10 +13,8 @@ export function reportApps(pod: Pod): AppReport[] {
 
 function reportOne(pod: Pod, contents: PodContents, manifest: PodManifest, app: RuntimeApp): AppReport {
   const root = contents.stage1Root()
-  const at = (moment: 'created' | 'started' | 'ended') => contents.appMoment(app.name, moment, root)
-  const created = at('created')
-  const started = created === undefined ? undefined : at('started')
-  const finished = started === undefined ? undefined : at('ended')
+  const created = contents.appMoment(app.name, 'created', root)
+  const {ended: finished, started} = created === undefined ? {} : contents.lastRun(app.name, root)
   const over = isMutable(manifest) && pod.state !== 'running' && created !== undefined
   const state =
     created === undefined ? 'unknown' : over || finished !== undefined ? 'exited' : started === undefined ? 'created' : 'running'

@@ -109,6 +109,14 @@ export class PodContents {
     return statSync(join(root, file), {bigint: true, throwIfNoEntry: false})?.mtimeNs
   }
 
+  /** When an app of a mutable pod was last started, and when that run ended. The end of the run before does not count. */
+  lastRun(app: string, root: string = this.stage1Root()): {readonly started?: Instant; readonly ended?: Instant} {
+    const started = this.appMoment(app, 'started', root)
+    if (started === undefined) return {}
+    const ended = this.appMoment(app, 'ended', root)
+    return ended !== undefined && ended >= started ? {ended, started} : {started}
+  }
+
   /** Where statuses of apps appear. */
   statusDirectory(): string {
     return join(this.stage1Root(), dirname(statusFile('app')))

@@ -169,12 +169,23 @@ const known = (manifest: PodManifest, app: string): void => {
   if (!manifest.apps.some(({name}) => name === app)) throw fail(`error: nonexistent app "${app}"`)
 }
 
-/** Starts an app of a running pod; one that runs is left alone. */
+/** Starts an app of a running pod; one that runs is left alone. One that cannot be started is what it was. */
 export async function startApp(engine: MutableEngine, pod: Pod<'running'>, app: string): Promise<void> {
   await alone(pod, async (manifest) => {
     known(manifest, app)
-    unwrap(native().markAppInside(await processOf(engine, pod), app, 'started'))
-    await crossed(engine, pod, 'app/start', app)
+    const contents = new PodContents(pod)
+    const last = contents.lastRun(app)
+    // Marked before it can end; what runs has its mark already.
+    const isNew = last.started === undefined || last.ended !== undefined
+    const running = await processOf(engine, pod)
+    if (isNew) unwrap(native().markAppInside(running, app, 'started'))
+    try {
+      await crossed(engine, pod, 'app/start', app)
+    } catch (error) {
+      // An app whose program cannot be executed has run, and ended.
+      if (isNew && contents.lastRun(app).ended === undefined) unwrap(native().unmarkAppInside(running, app, 'started'))
+      throw error
+    }
   })
 }
 

@@ -251,6 +251,45 @@ test('an app is added with volumes of its own, of the host and empty, read-only 
   await host.ok(['stop', uuid])
 })
 
+test('an app that cannot be started is what it was, and one that runs keeps the time of its start', async () => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {uuid} = await sandbox(host)
+  const source = host.path('source')
+  const status = async () => {
+    const {
+      finished_at: finished,
+      started_at: started,
+      state,
+    } = JSON.parse(await host.ok(['app', 'status', uuid, '--app=one', '--format=json']))
+    return {finished, started, state}
+  }
+  const start = ['app', 'start', uuid, '--app=one']
+  mkdirSync(source)
+  await host.ok([
+    ...['app', 'add', uuid, image, '--name=one', `--mnt-volume=name=v,kind=host,source=${source},target=/v`],
+    ...shell('sleep 1000'),
+  ])
+  rmSync(source, {recursive: true})
+
+  assert.match(await host.refused(start), /error starting app: .*source: no such file or directory/)
+  assert.deepEqual(await status(), {finished: undefined, started: undefined, state: 'created'})
+  mkdirSync(source)
+  await host.ok(start)
+  const running = await status()
+  assert.equal(running.state, 'running')
+  await host.ok(start)
+  assert.deepEqual(await status(), running)
+  await host.ok(['app', 'stop', uuid, '--app=one'])
+  rmSync(source, {recursive: true})
+  const ended = await status()
+  assert.deepEqual([ended.state, ended.started], ['exited', running.started])
+  await host.refused(start)
+  await host.refused(start)
+  assert.deepEqual(await status(), ended)
+  await host.ok(['stop', uuid])
+})
+
 test('a volume that an app brings is mounted in further places by its name', async () => {
   await using host = await aHost()
   const image = await stored(host)
@@ -302,6 +341,41 @@ test('a volume that cannot be is refused, and leaves no app', async () => {
   assert.deepEqual(await states(host, uuid), {})
   assert.deepEqual(readdirSync(join(dir, 'appsinfo')), [])
   await host.ok(['stop', uuid])
+})
+
+test('a sandbox has the names, annotations and labels that it was given, and its apps see them', async () => {
+  await using host = await aHost()
+  const image = await stored(host)
+  const {uuid} = await sandbox(
+    host,
+    ...['--hostname=box', '--hosts-entry=10.0.0.9=db', '--dns=192.0.2.1', '--dns-search=in.example', '--dns-opt=ndots:3'],
+    ...['--dns-domain=example', '--annotation=example.com/colour=blue', '--user-annotation=team=a=b', '--user-label=tier=one'],
+    '--no-overlay',
+  )
+  await host.ok(['app', 'add', uuid, image, '--name=one', '--user-label=of=app', ...shell('sleep 1000')])
+  await host.ok(['app', 'start', uuid, '--app=one'])
+  const inside = (...words: string[]) => host.ok(['app', 'exec', uuid, ...words])
+
+  assert.equal(await inside('/bin/hostname'), 'box\n')
+  assert.match(await inside('/bin/cat', '/etc/hosts'), /^10\.0\.0\.9 db$/m)
+  assert.match(await inside('/bin/cat', '/etc/resolv.conf'), /search in\.example\nnameserver 192\.0\.2\.1\noptions ndots:3\ndomain example/)
+  const manifest = JSON.parse(await host.ok(['cat-manifest', uuid]))
+  assert.deepEqual(manifest.annotations[0], {name: 'example.com/colour', value: 'blue'})
+  assert.deepEqual([manifest.userAnnotations, manifest.userLabels], [{team: 'a=b'}, {tier: 'one'}])
+  const [pod] = JSON.parse(await host.ok(['list', '--format=json']))
+  assert.deepEqual([pod.user_annotations, pod.user_labels, pod.apps[0].user_labels], [{team: 'a=b'}, {tier: 'one'}, {of: 'app'}])
+  await host.ok(['stop', uuid])
+
+  for (const [option, reason] of [
+    ['--annotation=x', /invalid format of --annotation flag "x"/],
+    ['--port=http:sctp:80:127.0.0.1:8080', /invalid protocol "sctp"/],
+    ['--port=http:tcp:80:nowhere:8080', /could not parse IP "nowhere"/],
+    ['--port=80:80', /--port invalid format/],
+    ['--port=http:tcp:80:127.0.0.1:8080', /error creating the sandbox: --port flag does not work with 'none' networking/],
+  ] as const)
+    assert.match((await host.rkt(['app', 'sandbox', '--net=none', option])).stderr, reason)
+  const twice = await host.rkt(['app', 'sandbox', '--user-label=a=1', '--user-label=a=2'])
+  assert.match(twice.stderr, /key "a" already set/)
 })
 
 test('streams of an app that is added are attached to, and it is restarted with new ones', async () => {

@@ -8,7 +8,7 @@ use crate::overlay::{Layers, mount_detached};
 use crate::sys;
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, UnmountFlags, move_mount, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -101,9 +101,10 @@ fn try_remove(pod: &RunningPod, app: &str) -> Result<(), NativeFailure> {
                 Err(errno) => return Err(errno),
             }
         }
-        for status in [format!("{app}-created"), format!("{app}-started")] {
-            if let Ok(directory) = beneath::locate(root, Path::new(STATUS), OFlags::DIRECTORY) {
-                remove(&directory, &status, AtFlags::empty())?;
+        if let Ok(directory) = beneath::locate(root, Path::new(STATUS), OFlags::DIRECTORY) {
+            for moment in ["created", "started"] {
+                remove(&directory, &mark(app, moment), AtFlags::empty())?;
+                remove(&directory, &earlier(app, moment), AtFlags::empty())?;
             }
         }
         remove(&place, "manifest", AtFlags::empty())?;
@@ -117,19 +118,54 @@ fn try_remove(pod: &RunningPod, app: &str) -> Result<(), NativeFailure> {
     .map_err(|errno| failed(&format!("cannot take app \"{app}\" out of the pod"), errno))
 }
 
-/// Marks a moment in the life of an app by an empty file `rkt/status/APP-MOMENT`, made anew.
+/// Marks a moment in the life of an app by an empty file `rkt/status/APP-MOMENT`, made anew. The one before is kept until the next.
 #[napi(catch_unwind)]
 pub fn mark_app_inside(pod: RunningPod, app: String, moment: String) -> Outcome<bool> {
-    let mark = || {
-        check_name(&app)?;
-        check_name(&moment)?;
-        inside(&pod, |root| {
-            let directory = beneath::locate(root, Path::new(STATUS), OFlags::DIRECTORY)?;
-            write_anew(&directory, &format!("{app}-{moment}"), b"")
-        })
-        .map_err(|errno| failed(&format!("cannot mark that app \"{app}\" was {moment}"), errno))
+    at_status(&pod, &app, &moment, "mark", |directory| {
+        match renameat(directory, mark(&app, &moment), directory, earlier(&app, &moment)) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => remove(directory, &earlier(&app, &moment), AtFlags::empty())?,
+            Err(errno) => return Err(errno),
+        }
+        write_anew(directory, &mark(&app, &moment), b"")
+    })
+}
+
+/// Takes back the last mark: the one before it counts again, if there was one.
+#[napi(catch_unwind)]
+pub fn unmark_app_inside(pod: RunningPod, app: String, moment: String) -> Outcome<bool> {
+    at_status(&pod, &app, &moment, "take back the mark", |directory| {
+        match renameat(directory, earlier(&app, &moment), directory, mark(&app, &moment)) {
+            Err(Errno::NOENT) => remove(directory, &mark(&app, &moment), AtFlags::empty()),
+            result => result,
+        }
+    })
+}
+
+fn mark(app: &str, moment: &str) -> String {
+    format!("{app}-{moment}")
+}
+
+/// No app has a name with a dot.
+fn earlier(app: &str, moment: &str) -> String {
+    format!("{app}-{moment}.earlier")
+}
+
+/// Does it where the statuses of apps are.
+fn at_status(
+    pod: &RunningPod,
+    app: &str,
+    moment: &str,
+    what: &str,
+    act: impl FnOnce(&OwnedFd) -> Result<(), Errno> + Send,
+) -> Outcome<bool> {
+    let attempt = || {
+        check_name(app)?;
+        check_name(moment)?;
+        inside(pod, |root| act(&beneath::locate(root, Path::new(STATUS), OFlags::DIRECTORY)?))
+            .map_err(|errno| failed(&format!("cannot {what} that app \"{app}\" was {moment}"), errno))
     };
-    outcome(mark().map(|()| true))
+    outcome(attempt().map(|()| true))
 }
 
 fn check_name(name: &str) -> Result<(), NativeFailure> {

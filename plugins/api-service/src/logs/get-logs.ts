@@ -58,7 +58,7 @@ async function lastOf(batches: AsyncIterable<readonly LogLine[]>, count: number)
   const size = (some: readonly LogLine[]) => some.reduce((sum, {text}) => sum + text.length, 0)
   let bytes = 0
   for await (const batch of batches) {
-    lines.push(...batch)
+    for (const line of batch) lines.push(line)
     bytes += size(batch)
     if (lines.length > 2 * wanted) bytes -= size(lines.splice(0, lines.length - wanted))
     if (bytes > maxBytes) throw new StatusError('resourceExhausted', `the log is larger than ${maxBytes} bytes: ask for fewer lines`)

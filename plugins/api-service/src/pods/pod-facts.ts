@@ -93,14 +93,12 @@ export function readPod(place: PodPlace, before: PodFacts | undefined, note: (li
   if (fixed && (after || state === 'running')) {
     const root = attempt('stage1', () => contents.stage1Root())
     for (const {name} of root === undefined ? [] : fixed.apps) {
-      const started = isMutable ? attempt('start', () => contents.appMoment(name, 'started', root)) : undefined
+      const {ended, started} = isMutable ? (attempt('start', () => contents.lastRun(name, root)) ?? {}) : {}
       if (started !== undefined) starts.set(name, started)
       const status = attempt('status', () => contents.exitStatus(name, root))
-      const ended = started === undefined ? undefined : attempt('end', () => contents.appMoment(name, 'ended', root))
-      // That of the run before is there until the app runs again; that of an app which is removed goes before the app does.
-      const isOfThisRun = (ended ?? 0n) >= (started ?? 0n)
+      // The status of an app that is removed goes before the app does.
       const last = started !== undefined && started === before?.starts?.get(name) ? before.statuses.get(name) : undefined
-      const known = status !== undefined && isOfThisRun ? status : last
+      const known = isMutable && ended === undefined ? last : (status ?? last)
       if (known !== undefined) statuses.set(name, known)
     }
   }
