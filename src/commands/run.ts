@@ -2,15 +2,7 @@ import {writeFileSync} from 'node:fs'
 import {EngineCommand, Flags} from '../cli/index.ts'
 import {RktError} from '../errors.ts'
 import {systemError} from '../native/index.ts'
-import {
-  checkPortNetworks,
-  checkRegistration,
-  imageReferences,
-  networkFlags,
-  networksOf,
-  pullPolicy,
-  runOptions,
-} from '../options/index.ts'
+import {checkPortNetworks, checkRegistration, imageReferences, networkFlags, networksOf, pullPolicy, runOptions} from '../options/index.ts'
 import {becomePod, orRemoved, setUpPod} from '../pod/index.ts'
 import {checkAllMounts, checkManifestConflicts, checkPrivateUsers, podFlags, prepareImages, requireImages} from './_preparation.ts'
 
