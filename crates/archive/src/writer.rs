@@ -231,23 +231,7 @@ impl Writer {
     }
 
     fn fill<S: Source>(&self, file: &OwnedFd, entry: &Entry, reader: &mut Reader<S>, shown: &str) -> Result<(), Error> {
-        let failed = || format!("cannot write \"{shown}\"");
-        reader.read_data(entry, &mut |mut offset, mut bytes| {
-            while !bytes.is_empty() {
-                match rustix::io::pwrite(file, bytes, offset) {
-                    Ok(count) => {
-                        bytes = &bytes[count..];
-                        offset += count as u64;
-                    }
-                    Err(Errno::INTR) => {}
-                    Err(error) => return Err(io_error(failed)(error)),
-                }
-            }
-            Ok(())
-        })?;
-        if entry.segments.is_some() {
-            fs::ftruncate(file, entry.size).map_err(io_error(failed))?;
-        }
+        write_content(file, entry, reader, || format!("cannot write \"{shown}\""))?;
         let failed = || format!("cannot set owner, mode and times of \"{shown}\"");
         // chown(2) clears setuid and capabilities: owner first.
         if let Some((uid, gid)) = self.owner(entry)? {
@@ -350,6 +334,32 @@ pub fn shifted_capability<'a>(shift: Option<Shift>, name: &[u8], value: &'a [u8]
         }
     }
     Cow::Borrowed(value)
+}
+
+/// Writes what an entry holds into its file, holes as holes.
+pub fn write_content<S: Source>(
+    file: &OwnedFd,
+    entry: &Entry,
+    reader: &mut Reader<S>,
+    failed: impl Fn() -> String,
+) -> Result<(), Error> {
+    reader.read_data(entry, &mut |mut offset, mut bytes| {
+        while !bytes.is_empty() {
+            match rustix::io::pwrite(file, bytes, offset) {
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    offset += count as u64;
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(io_error(&failed)(error)),
+            }
+        }
+        Ok(())
+    })?;
+    if entry.segments.is_some() {
+        fs::ftruncate(file, entry.size).map_err(io_error(failed))?;
+    }
+    Ok(())
 }
 
 /// Without an access time in the archive the time of the last change stands for it.

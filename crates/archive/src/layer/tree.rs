@@ -21,7 +21,7 @@ use crate::{
     render::{RenderError, Shift},
     tar::{Entry, Kind, Reader, Source},
     tree::remove_child,
-    writer::{TreeStats, shifted_capability, times},
+    writer::{TreeStats, shifted_capability, times, write_content},
 };
 
 /// Whose attributes tell overlayfs that a directory is opaque.
@@ -370,23 +370,7 @@ impl<'a> LayerTree<'a> {
     }
 
     fn fill<S: Source>(&self, file: &OwnedFd, entry: &Entry, reader: &mut Reader<S>, path: &[u8]) -> Result<(), Error> {
-        let failed = || format!("cannot write \"{}\"", show(path));
-        reader.read_data(entry, &mut |mut offset, mut bytes| {
-            while !bytes.is_empty() {
-                match rustix::io::pwrite(file, bytes, offset) {
-                    Ok(count) => {
-                        bytes = &bytes[count..];
-                        offset += count as u64;
-                    }
-                    Err(Errno::INTR) => {}
-                    Err(error) => return Err(io_error(failed)(error)),
-                }
-            }
-            Ok(())
-        })?;
-        if entry.segments.is_some() {
-            fs::ftruncate(file, entry.size).map_err(io_error(failed))?;
-        }
+        write_content(file, entry, reader, || format!("cannot write \"{}\"", show(path)))?;
         let failed = || format!("cannot set owner, mode and times of \"{}\"", show(path));
         let owner = self.owner(entry)?.filter(|owner| *owner != self.writer.owner);
         // chown(2) clears setuid and capabilities: owner first.
