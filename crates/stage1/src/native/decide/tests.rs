@@ -2,9 +2,11 @@
 //! `UPDATE_PLANS=1 cargo test -p stage1` writes the plans anew, to be read in review.
 
 use super::*;
+use sandbox::cgroup;
+use sandbox::lsm::Modules;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const UUID: &str = "0b2e1d1c-6c0f-4e0e-9a51-2f6f8d9f7a11";
 
