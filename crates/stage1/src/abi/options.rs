@@ -194,6 +194,20 @@ pub fn parse_uuid(rest: &[String]) -> Result<String> {
     Ok(format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]))
 }
 
+/// What `stop` is called with: the pod's UUID, and whether the pod is killed at once.
+pub fn parse_stop(arguments: &[String]) -> Result<(String, bool)> {
+    let mut force = false;
+    let mut words = Words::new(arguments);
+    words.options(|name, value| {
+        if name != "force" {
+            return Ok(false);
+        }
+        force = value.switch()?;
+        Ok(true)
+    })?;
+    Ok((parse_uuid(words.rest())?, force))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! The entrypoint `stop`.
 
 use super::{PGID, PID};
-use crate::abi::options::{Words, parse_uuid};
+use crate::abi::options::parse_stop;
 use crate::abi::pod::{is_locked, read_number};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use sandbox::{Context, Failure, Result};
@@ -16,16 +16,7 @@ pub fn stop(arguments: &[String]) -> i32 {
 }
 
 fn stop_pod(arguments: &[String]) -> Result<()> {
-    let mut force = false;
-    let mut words = Words::new(arguments);
-    words.options(|name, value| {
-        if name != "force" {
-            return Ok(false);
-        }
-        force = value.switch()?;
-        Ok(true)
-    })?;
-    parse_uuid(words.rest())?;
+    let (_, force) = parse_stop(arguments)?;
     let directory = Path::new(".");
     let signal = if force { Signal::KILL } else { Signal::TERM };
     let number = |name: &str| -> Result<Pid> {

@@ -1,7 +1,7 @@
 //! The entrypoint `stop` (stage1-abi §4.9): returns when the pod is gone.
 
 use super::state;
-use crate::abi::options::{Words, parse_uuid};
+use crate::abi::options::parse_stop;
 use crate::abi::pod::is_locked;
 use rustix::process::{Signal, pidfd_send_signal};
 use sandbox::{Context, Failure, Result};
@@ -20,16 +20,7 @@ pub fn stop(arguments: &[String]) -> i32 {
 }
 
 fn stop_pod(arguments: &[String]) -> Result<()> {
-    let mut force = false;
-    let mut words = Words::new(arguments);
-    words.options(|name, value| {
-        if name != "force" {
-            return Ok(false);
-        }
-        force = value.switch()?;
-        Ok(true)
-    })?;
-    let uuid = parse_uuid(words.rest())?;
+    let (uuid, force) = parse_stop(arguments)?;
     let directory = Path::new(".");
     let (pid, pidfd) = state::open_pod(directory)?;
     let (signal, verb) = if force { (Signal::KILL, "kill") } else { (Signal::TERM, "terminate") };
