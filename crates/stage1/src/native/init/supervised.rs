@@ -1,33 +1,23 @@
 //! One app as pid 1 knows it, from the fork of its main process to the end of its last handler.
 
-use super::super::app::{Launch, Report, become_app, become_handler, new_cgroup_namespace, new_session};
+mod birth;
+mod output;
+
 use super::super::console::Console;
 use super::super::control;
-use super::super::journal::Record;
-use super::super::lines::{Lines, log_text};
+use super::super::lines::Lines;
 use super::super::log::Log;
-use super::super::outside::{AppOutside, at_number};
-use super::super::state::open_proc;
+use super::super::outside::AppOutside;
 use super::attachable::Attachable;
 use super::refusals::Refusals;
-use super::services::{MAX_STREAMS, Service, Services};
-use super::streams;
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::thread::LinkNameSpaceType;
+use super::services::Services;
+use sandbox::Result;
 use sandbox::cgroup::Entry;
 use sandbox::channel::Channel;
-use sandbox::inherited::Inherited;
 use sandbox::plan::App;
-use sandbox::sys::{self, Fork};
-use sandbox::tree::Root;
-use sandbox::{Context, Failure, Result};
-use std::fs::File;
-use std::io::Read;
+use sandbox::sys;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
-
-/// The longest report of a process that became no app.
-const MAX_REPORT: u64 = 64 << 10;
 
 /// Where an app is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,142 +175,14 @@ impl Supervised {
         status
     }
 
-    /// Logs what has come through a socket of the journal; answers whether there was anything.
-    pub fn log_messages(&mut self, service: Service) -> bool {
-        let messages = self.services.messages(service);
-        for Record { stream, text } in &messages {
-            log_text(&mut self.log, stream, text);
-        }
-        !messages.is_empty()
-    }
-
-    /// Logs what has come by a stream of the journal; answers whether there was anything.
-    pub fn log_stream(&mut self, number: usize) -> bool {
-        let lines = self.services.read_stream(number);
-        for Record { stream, text } in &lines {
-            log_text(&mut self.log, stream, text);
-        }
-        !lines.is_empty()
-    }
-
     /// How lines of the app are labelled.
     pub fn label(&self) -> String {
         format!("{}[{}]", self.app.name, self.pid)
     }
 
-    /// Starts the main process. `terminal` is the pod's.
-    pub fn start(&mut self, stage1: &Root, terminal: BorrowedFd<'_>, inherited: &Inherited) -> Result<()> {
-        let pipe = || pipe_with(PipeFlags::CLOEXEC).context(|| "make a pipe");
-        let (report, report_writer) = pipe()?;
-        let (opened, ours) = streams::open(self.app.stdio, &self.app.user, terminal)?;
-        self.streams = ours.lines;
-        self.attachable = Attachable::listen(stage1, &self.app.name, ours.ends)?;
-        let listener = self.expect_listener()?;
-        let launch = Launch {
-            app: &self.app,
-            taken: std::mem::take(&mut self.taken),
-            streams: opened.streams(),
-            sockets: &self.sockets,
-            cgroups: &self.cgroups,
-            inherited,
-            report: report_writer,
-            listener,
-            gate: pipe()?,
-        };
-        let child = match sys::fork_into(libc::CLONE_NEWNS as u64, launch.cgroups.birthplace()).context(|| "fork")? {
-            Fork::Child => become_app(launch),
-            Fork::Parent(child) => child,
-        };
-        self.pid = child.pid;
-        self.phase = Phase::Running;
-        let namespace = open_proc(child.pid, "ns/mnt")?;
-        // In the place that was kept for it, if one was.
-        let kept = self.mount_namespace.take().is_some();
-        self.mount_namespace = Some(if kept { at_number(self.number, namespace)? } else { namespace });
-        self.report = Some(report);
-        // Closes our ends of its pipes, and with them the gate.
-        drop(launch);
-        Ok(())
-    }
-
-    /// What the process of the app has said: nothing when it has become the app. Shown on the console, or on our own stderr when the
-    /// pod cannot be as its plan says.
-    pub fn read_report(&mut self, console: &mut Console) -> Result<()> {
-        let Some(report) = self.report.take() else { return Ok(()) };
-        let mut text = Vec::new();
-        File::from(report).take(MAX_REPORT).read_to_end(&mut text).context(|| "read an app's report")?;
-        let text = String::from_utf8_lossy(&text);
-        if let Some(starter) = self.starter.take() {
-            // Gone is fine.
-            let _ = match text.get(1..) {
-                None => starter.send(control::word::DONE, None),
-                Some(reason) => starter.send_text(control::word::FAILED, reason),
-            };
-        }
-        if let Some(reason) = text.strip_prefix(char::from(Report::Exec as u8)) {
-            console.show(format!("Error: {reason}\n").as_bytes());
-        } else if let Some(reason) = text.strip_prefix(char::from(Report::Setup as u8)) {
-            eprintln!("stage1: app \"{}\": {reason}", self.app.name);
-        }
-        Ok(())
-    }
-
-    /// The way for the next process to hand over the listener of its filter, where it is to have one.
-    fn expect_listener(&mut self) -> Result<Option<Channel>> {
-        self.app.names_refusals.then(|| self.refusals.expect()).transpose()
-    }
-
     /// Ends processes of the app whose system calls are withheld.
     pub fn refuse(&mut self, console: &mut Console) -> Result<()> {
         self.refusals.turn(&self.app.name, &mut self.log, console)
-    }
-
-    /// Hands on what can be read of an output stream now.
-    /// Answers the stream when it has ended, to be watched no longer.
-    pub fn pump(&mut self, stream: usize, console: &mut Console) -> Option<Lines> {
-        let label = self.label();
-        let ended = !self.streams[stream].as_mut()?.pump(&label, Some(&mut self.log), console);
-        self.streams[stream].take_if(|_| ended)
-    }
-
-    /// Serves those who are attached.
-    pub fn attend(&mut self) {
-        if let Some(attachable) = &mut self.attachable {
-            attachable.turn();
-            if attachable.is_done() {
-                self.attachable = None;
-            }
-        }
-    }
-
-    /// Lets nobody attach any more; who is gets what is left and is hung up.
-    pub fn detach_clients(&mut self) {
-        if let Some(attachable) = &mut self.attachable {
-            attachable.end();
-        }
-        self.attend();
-    }
-
-    /// Gives those who were attached a last chance to take what is left.
-    pub fn finish_clients(&mut self, until: Instant) {
-        self.detach_clients();
-        if let Some(attachable) = self.attachable.take() {
-            attachable.finish(until);
-        }
-    }
-
-    /// Hands on everything that was written.
-    pub fn drain(&mut self, console: &mut Console) {
-        for service in [Service::Syslog, Service::Native] {
-            while self.log_messages(service) {}
-        }
-        for number in 0..MAX_STREAMS {
-            while self.log_stream(number) {}
-        }
-        let label = self.label();
-        for lines in self.streams.iter_mut().flatten() {
-            lines.drain(&label, Some(&mut self.log), console);
-        }
     }
 
     /// What the main process left behind in the app's cgroup is asked to end, as the reference does.
@@ -329,40 +191,5 @@ impl Supervised {
             let _ = sys::kill(pid, libc::SIGTERM);
             let _ = sys::kill(pid, libc::SIGCONT);
         }
-    }
-
-    /// Starts the handler of that number, if there is one; answers whether the app has a new stream for its standard output.
-    pub fn start_post_stop(&mut self, handler: usize, inherited: &Inherited, console: &mut Console) -> Result<bool> {
-        if handler >= self.app.post_stop.len() {
-            self.phase = Phase::Ended;
-            return Ok(false);
-        }
-        let listener = self.expect_listener()?;
-        let exec = &self.app.post_stop[handler];
-        let namespace = self.mount_namespace.as_ref().ok_or_else(|| Failure::new("an app has no mount namespace"))?;
-        let (opened, lines) = streams::open_of_handler(self.app.stdio.stdout)?;
-        match sys::fork_into(0, self.cgroups.birthplace()).context(|| "fork")? {
-            Fork::Child => {
-                let joined = new_session(&opened.streams()).and_then(|()| {
-                    self.cgroups.join()?;
-                    new_cgroup_namespace()?;
-                    rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Mount))
-                        .context(|| "enter the app's mount namespace")
-                });
-                match joined {
-                    Ok(()) => become_handler(&self.app, exec, listener.as_ref(), inherited),
-                    Err(_) => sys::exit_now(crate::FAILURE),
-                }
-            }
-            Fork::Parent(child) => self.pid = child.pid,
-        }
-        drop(opened);
-        self.phase = Phase::Stopping(handler + 1);
-        let Some(lines) = lines else { return Ok(false) };
-        // What the main process wrote last comes before.
-        if let Some(mut before) = self.streams[0].replace(lines) {
-            before.drain(&self.label(), Some(&mut self.log), console);
-        }
-        Ok(true)
     }
 }
