@@ -1,6 +1,6 @@
 /** Which networks a pod is attached to, and how plugins of other people are called for it. */
 import assert from 'node:assert/strict'
-import {existsSync, readdirSync, readFileSync, readlinkSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync, readlinkSync, statSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
 import {addDebianPlugins, addNetwork, addScript, aHost, busybox, calls, type Host, oldResult} from './harness/index.ts'
@@ -162,6 +162,7 @@ test('a list is called as a chain: each plugin with the result before, all with 
   assert.deepEqual(second.prevResult.ips, result.ips)
   assert.equal(second.runtimeConfig, undefined)
   for (const conf of [...of('CHECK'), ...of('DEL')]) assert.equal(conf.prevResult.dns.domain, 'second')
+  assert.equal(statSync('/run/rkt/networks/chain').mode & 0o7777, 0o700, 'who can open it can lock it')
 
   await host.ok(['gc', '--grace-period=0s'])
   assert.deepEqual(calls(host), ['second DEL eth0', 'first DEL eth0', 'first GC ', 'second GC'])

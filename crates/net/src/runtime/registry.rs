@@ -6,8 +6,11 @@ use super::reclaim::is_dead;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use sandbox::{Context, Result};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+/// What others may see of rkt's.
+const SHARED: &str = "/run/rkt";
 const DIRECTORY: &str = "/run/rkt/networks";
 
 /// Whether GC is called for the network.
@@ -21,6 +24,12 @@ pub struct Registry {
     _lock: OwnedFd,
 }
 
+/// Makes a directory below `/run/rkt` that nobody else can open: who could, could lock it, and hold up every pod.
+fn make_private(directory: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(SHARED)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
 impl Registry {
     /// The network's register, waited for; none if GC is never called for the network.
     pub fn open(network: &Network, exclusive: bool) -> Result<Option<Self>> {
@@ -28,7 +37,7 @@ impl Registry {
             return Ok(None);
         }
         let directory = Path::new(DIRECTORY).join(&network.name);
-        std::fs::create_dir_all(&directory).context(|| format!("mkdir {}", directory.display()))?;
+        make_private(&directory).context(|| format!("mkdir {}", directory.display()))?;
         let failed = || format!("lock {}", directory.display());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let lock = rustix::fs::open(&directory, flags, Mode::empty()).context(failed)?;
