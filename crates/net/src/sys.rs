@@ -22,11 +22,17 @@ pub fn explain_refusals(netlink: BorrowedFd<'_>) -> io::Result<()> {
 /// Has the kernel end the process that `command` starts when this thread ends (PR_SET_PDEATHSIG).
 pub fn end_with_us(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: the closure runs between fork and exec and makes one system call, which takes no pointer.
+    let parent = std::process::id();
+    // SAFETY: the closure runs between fork and exec and makes two system calls, which take no pointer, and allocates nothing.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            Ok(())
+            // The end of a parent that ended before this line is told to nobody.
+            if libc::getppid().cast_unsigned() == parent {
+                Ok(())
+            } else {
+                Err(io::Error::from_raw_os_error(libc::ESRCH))
+            }
         });
     }
 }

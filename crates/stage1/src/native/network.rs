@@ -133,9 +133,14 @@ fn mapping(port: &sandbox::plan::Port) -> Mapping {
 
 /// Carries connections in a process of its own, which ends with this one.
 fn start(relay: Relay) -> Result<Child> {
+    let parent = rustix::process::getpid();
     match sys::fork(0).context(|| "start the relay of ports")? {
         Fork::Child => {
             let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
+            // The end of a parent that ended before this line is told to nobody, and the ports would be taken for ever.
+            if rustix::process::getppid() != Some(parent) {
+                sys::exit_now(0);
+            }
             sys::set_name(c"rkt-ports");
             relay.run();
             sys::exit_now(0)
