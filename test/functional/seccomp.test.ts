@@ -175,7 +175,7 @@ test('the call is named also where a command that is entered makes it, and what 
   const own = await host.rkt(['enter', pod.uuid, '/bin/calls', '--direct', 'amd64:165'])
   assert.deepEqual([own.status, own.signal], [null, 'SIGSYS'])
   assert.match(own.stderr, named)
-  const child = await host.rkt(['enter', pod.uuid, '/bin/sh', '-c', '/bin/calls --direct amd64:165; exit 7'])
+  const child = await host.rkt(['enter', pod.uuid, '/bin/sh', '-c', 'exec 2> /dev/null; /bin/calls --direct amd64:165; exit 7'])
   assert.equal(child.status, 7)
   assert.match(child.stderr, named)
   const later = '(read line < /later; /bin/calls --direct amd64:165; echo $? > /status) > /dev/null 2>&1 < /dev/null &'

@@ -2,7 +2,7 @@
 //! stops and the other way round, and ends as the command ends.
 
 use super::super::init::word;
-use super::super::terminal::Relay;
+use super::super::terminal::{Relay, write_all};
 use super::{COMMAND, FAILURE};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
@@ -74,8 +74,9 @@ pub fn watch(helper: &Child, channel: &Channel, signals: &OwnedFd) -> Result<i32
         if !ready[3].is_empty()
             && let Some(refused) = refuse(&mut listener, ready[3])
         {
-            // Where the terminal is raw a new line does not begin at its left end.
-            eprint!("Error: {refused}{}", if relay.is_some() { "\r\n" } else { "\n" });
+            // Where the terminal is raw a new line does not begin at its left end. In one piece: the command may write there, too.
+            let line = format!("Error: {refused}{}", if relay.is_some() { "\r\n" } else { "\n" });
+            write_all(rustix::stdio::stderr(), line.as_bytes());
         }
         if !ready[2].is_empty()
             && let Some(pidfd) = &command
