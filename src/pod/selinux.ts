@@ -1,6 +1,6 @@
 /** SELinux contexts of pods (stage1-abi §9.2): the host's for processes and files in containers, with categories that no other pod has. */
 import {createHash} from 'node:crypto'
-import {existsSync, readFileSync} from 'node:fs'
+import {existsSync, readFileSync, writeFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {RktError} from '../errors.ts'
 import {native, unwrap} from '../native/index.ts'
@@ -27,7 +27,24 @@ export function podContexts(uuid: string, others: () => readonly string[], root 
   if (contexts.process === undefined) throw bad('process')
   if (contexts.file === undefined) throw bad('file')
   const level = `s0:${categoriesOf(uuid, others())}`
-  return {mount: withLevel(contexts.file, level), process: withLevel(contexts.process, level)}
+  const own = {mount: withLevel(contexts.file, level), process: withLevel(contexts.process, level)}
+  for (const context of Object.values(own)) {
+    if (isUnknown(context, root))
+      throw new RktError('RKT_SELINUX', `error initialising SELinux: the loaded policy has no context ${context}, which ${path} asks for`, {
+        hint: "Load a module of the policy that has the context's type, or name another type in that file.",
+      })
+  }
+  return own
+}
+
+/** Whether the kernel says that its policy has no such context; who may not ask is not told. */
+function isUnknown(context: string, root: string): boolean {
+  try {
+    writeFileSync(join(root, 'sys/fs/selinux/context'), context, {flag: 'r+'})
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EINVAL'
+  }
 }
 
 /** The context that a pod's files were given when it was run: its directory's. None where pods have none. */
