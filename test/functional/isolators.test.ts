@@ -260,11 +260,11 @@ test('an AppArmor profile is taken on, and one that is not loaded is refused', {
 
 const noParser = spawnSync('apparmor_parser', ['--version']).status === 0 ? false : 'apparmor_parser is not installed'
 
-test('an AppArmor profile that is loaded confines an app, and what is entered there', {skip: apparmor || noParser}, async (t) => {
+test('an AppArmor profile that is loaded confines an app, and what is entered there', {skip: apparmor || noParser}, async () => {
   await using host = await aHost()
   const profile = host.write('profile', 'profile rkt-test { file, deny /tmp/secret r, capability, network, signal, unix, }')
   execFileSync('apparmor_parser', ['--replace', '--skip-cache', profile])
-  t.after(() => execFileSync('apparmor_parser', ['--remove', profile]))
+  using _ = {[Symbol.dispose]: () => execFileSync('apparmor_parser', ['--remove', profile])}
   const isolators = [{name: 'os/linux/apparmor-profile', value: {profile: 'rkt-test'}}]
   const read = 'cat /proc/self/attr/current; cat /tmp/secret'
   const file = await podManifest(host, {app: isolators}, `echo x > /tmp/secret; (${read}) 2>&1; sleep 1000`)
