@@ -37,6 +37,19 @@ function fetchKernel(): {directory: string; version: string} {
   return {directory, version}
 }
 
+/** Debian's policy for SELinux: installed, and so compiled, in a layer over this machine's root, which stays as it is. */
+export function fetchPolicy(): void {
+  const directory = join(home, 'selinux')
+  if (existsSync(directory)) return
+  const script = `mount -t tmpfs selinux /mnt && cd /mnt && mkdir upper work root
+    mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work selinux root
+    for place in proc dev; do mount --rbind /$place root/$place; done
+    chroot root apt-get -qq install --yes --no-install-recommends selinux-policy-default >&2
+    cp -a upper/etc/selinux "$1.part" && mv "$1.part" "$1"`
+  rmSync(`${directory}.part`, {force: true, recursive: true})
+  output(['unshare', '--mount', 'sh', '-ec', script, 'sh', directory])
+}
+
 function makeInitialFileSystem(directory: string, version: string): string {
   const ram = join(home, 'ram')
   rmSync(ram, {force: true, recursive: true})

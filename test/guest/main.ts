@@ -1,8 +1,8 @@
 /**
  * npm run test:guest: tests of rkt on hosts that this machine is not. Slow (an emulated processor); no part of CI.
  *
- *   npm run test:guest                      a pure cgroup version 2 without systemd, then systemd as pid 1
- *   npm run test:guest -- --only=version-2  one of them: version-2 or systemd
+ *   npm run test:guest                      a pure cgroup version 2 without systemd, then SELinux, then systemd as pid 1
+ *   npm run test:guest -- --only=version-2  one of them: version-2, selinux or systemd
  *   npm run test:guest -- FILE...           these test files on version 2, instead of the usual ones and the Rust tests
  */
 import {execFileSync} from 'node:child_process'
@@ -10,12 +10,13 @@ import {copyFileSync, mkdirSync} from 'node:fs'
 import {join} from 'node:path'
 import {parseArgs} from 'node:util'
 import {checkout, compileProgram} from '../functional/harness/index.ts'
-import {boot} from './machine.ts'
+import {boot, fetchPolicy} from './machine.ts'
 
 const {positionals, values} = parseArgs({allowPositionals: true, options: {only: {type: 'string'}}})
 const node = join(checkout, 'node_modules/.bin/node')
 const here = join(checkout, 'test/guest')
-const usual = ['isolators', 'pods.test', 'seccomp', 'security', 'services', 'private-users'].map((name) => `test/functional/${name}`)
+const names = ['isolators', 'networks-ports', 'oci.test', 'pods.test', 'private-users', 'seccomp', 'security', 'services']
+const usual = names.map((name) => `test/functional/${name}`)
 /** The emulated machine is so many times slower. */
 const patience = ['env', 'RKT_TEST_PATIENCE=10']
 /** Rust tests with a claim on the kernel. */
@@ -34,21 +35,28 @@ function rustTests(): Map<string, string> {
   )
 }
 
-const onVersion2 = async (minutes: number, ...command: string[]) => await boot([`${here}/version-2.sh`, checkout, ...command], {minutes})
+const onVersion2 = async (minutes: number, command: readonly string[], parameters = '') =>
+  await boot([`${here}/version-2.sh`, checkout, ...command], {minutes, parameters})
+
+const functional = (file: string) => [...patience, node, 'scripts/run.mjs', 'scripts/test.ts', '--part=functional', file]
 
 const stages: Record<string, () => Promise<number>> = {
   systemd: async () =>
     await boot([`${here}/systemd.sh`, checkout], {minutes: 30, parameters: 'systemd.unified_cgroup_hierarchy=1 systemd.show_status=0'}),
+  selinux: async () => {
+    fetchPolicy()
+    return await onVersion2(30, functional('test/functional/selinux'), 'security=selinux selinux=1')
+  },
   'version-2': async () => {
     let worst = 0
     const programs = positionals.length > 0 ? new Map() : rustTests()
     for (const source of crates.filter((name) => programs.has(name))) {
       console.log(`\n=== guest: ${source}\n`)
-      worst = Math.max(worst, await onVersion2(15, programs.get(source), '--test-threads=2'))
+      worst = Math.max(worst, await onVersion2(15, [programs.get(source), '--test-threads=2']))
     }
     for (const file of positionals.length > 0 ? positionals : usual) {
       console.log(`\n=== guest: ${file}\n`)
-      worst = Math.max(worst, await onVersion2(90, ...patience, node, 'scripts/run.mjs', 'scripts/test.ts', '--part=functional', file))
+      worst = Math.max(worst, await onVersion2(90, functional(file)))
     }
     return worst
   },
@@ -56,8 +64,9 @@ const stages: Record<string, () => Promise<number>> = {
 
 mkdirSync(join(checkout, '.cache/guest'), {recursive: true})
 copyFileSync(compileProgram('services'), join(checkout, '.cache/guest/services'))
+const only = values.only ?? (positionals.length > 0 ? 'version-2' : undefined)
 for (const [name, run] of Object.entries(stages).reverse()) {
-  if (values.only !== undefined && values.only !== name) continue
+  if (only !== undefined && only !== name) continue
   console.log(`\n=== guest: ${name}\n`)
   const status = await run()
   console.log(`\nguest: ${name} ended with ${status}`)

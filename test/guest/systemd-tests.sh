@@ -107,8 +107,8 @@ claim 'so is its share of the processor' contains \
 systemctl stop limited.service
 
 # An ordinary user, whose unit is delegated.
-echo 'guest:x:1000:1000::/run/guest:/bin/sh' >> /etc/passwd
-echo 'guest:x:1000:' >> /etc/group
+echo 'guest:x:1500:1500::/run/guest:/bin/sh' >> /etc/passwd
+echo 'guest:x:1500:' >> /etc/group
 for file in /etc/subuid /etc/subgid; do echo 'guest:100000:65536' >> "$file"; done
 mkdir -m 755 /run/guest && chown guest:guest /run/guest
 systemd-run --quiet --unit=ordinary --uid=guest --property=Delegate=yes --property=MemoryMax=512M --setenv=HOME=/run/guest \
@@ -124,6 +124,40 @@ claim 'its unit ends cleanly' is 'property ordinary.service Result' success
 systemd-run --quiet --unit=undelegated --uid=guest --setenv=HOME=/run/guest --pipe --wait \
     "$rkt_program" --insecure-options=image run --net=none /run/plain.aci --memory=64Mi --exec=/bin/true > /run/undelegated 2>&1
 claim 'without delegation rkt says that the limit has no effect' contains 'cat /run/undelegated' 'cgroups are not delegated to this user'
+
+# The same user in a session of its own manager.
+loginctl enable-linger guest
+as_guest_in_session() { setpriv --reuid=guest --regid=guest --clear-groups env HOME=/run/guest XDG_RUNTIME_DIR=/run/user/1500 "$@"; }
+claim 'a user has a manager' as_guest_in_session systemctl --user show --property=Version
+as_guest_in_session systemd-run --user --quiet --unit=own --property=Delegate=yes "$rkt_program" --insecure-options=image \
+    run --net=none --uuid-file-save=/run/guest/own /run/plain.aci --memory=64Mi --exec=/bin/sleep -- 1000
+claim 'a pod runs in a service of that user' contains 'as_guest status --uuid-file=/run/guest/own' '^state=running'
+claim 'its memory is limited' contains \
+    'find /sys/fs/cgroup/user.slice/user-1500.slice -path *plain.service/memory.max -exec cat {} +' '^67108864$'
+as_guest_in_session systemctl --user stop own.service
+claim 'and it ends with the service' contains 'as_guest status --uuid-file=/run/guest/own' '^state=exited'
+
+# The units of examples/systemd.
+mkdir -p /var/lib/rkt && mount -t tmpfs -o mode=755 rkt /var/lib/rkt
+echo 'rkt:x:990:' >> /etc/group
+ln -sf "$rkt_program" /usr/bin/rkt
+cp examples/systemd/* /etc/systemd/system/
+systemctl daemon-reload
+systemctl start rkt-metadata.socket rkt-api-tcp.socket
+systemd-run --quiet --unit=asking /usr/bin/rkt --insecure-options=image run --mds-register --uuid-file-save=/run/asking.uuid \
+    /run/plain.aci --exec=/bin/sleep -- 1000
+claim 'a pod registers with the metadata service, which its socket starts' \
+    contains '/usr/bin/rkt status --uuid-file=/run/asking.uuid' '^state=running'
+asked() { /usr/bin/rkt enter "$(cat /run/asking.uuid)" /bin/sh -c '/bin/busybox wget -qO- $AC_METADATA_URL/acMetadata/v1/pod/uuid'; }
+claim 'and is told who it is' is asked "$(cat /run/asking.uuid)"
+cat > /run/list-pods <<'END'
+import grpc
+channel = grpc.insecure_channel("127.0.0.1:15441")
+print(channel.unary_unary("/v1alpha.PublicAPI/ListPods")(b"", timeout=100))
+END
+claim 'the API service, which its socket starts for a user of its own, knows the pod' \
+    contains '.cache/python/bin/python /run/list-pods' "$(cat /run/asking.uuid)"
+systemctl stop asking.service
 
 # Its end.
 systemd-run --quiet --unit=status --wait "${rkt[@]}" run --net=none /run/plain.aci --exec=/bin/sh -- -c 'exit 7'
