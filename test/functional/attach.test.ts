@@ -1,7 +1,7 @@
 /** Streams of apps, and those who attach to them: by pipes and on real terminals. */
 import assert from 'node:assert/strict'
 import {type ChildProcess, execFileSync, spawn} from 'node:child_process'
-import {existsSync, readFileSync} from 'node:fs'
+import {existsSync, readdirSync, readFileSync, readlinkSync} from 'node:fs'
 import {connect} from 'node:net'
 import {join} from 'node:path'
 import {type TestContext, test} from 'node:test'
@@ -51,8 +51,21 @@ class Client implements AsyncDisposable {
   }
 }
 
-/** How many are attached to streams: what the supervisors have accepted counts as of the network that it came from, which is ours. */
-const connections = (): number => (readFileSync('/proc/net/unix', 'latin1').match(/ \/proc\/self\/fd\/\d+\/sock-/g) ?? []).length
+/** How many are attached to streams of a pod: what its supervisor has accepted counts as of the network that it came from, which is ours. */
+function connections(pod: RunningPod): number {
+  const fds = `/proc/${readFileSync(join(pod.dir, 'pid'), 'latin1').trim()}/fd`
+  const held = new Set(
+    readdirSync(fds).flatMap((fd) => {
+      try {
+        return /^socket:\[(\d+)\]$/.exec(readlinkSync(join(fds, fd)))?.[1] ?? []
+      } catch {
+        return [] // closed while we looked
+      }
+    }),
+  )
+  const accepted = readFileSync('/proc/net/unix', 'latin1').matchAll(/ (\d+) \/proc\/self\/fd\/\d+\/sock-/g)
+  return [...accepted].filter(([, inode = '']) => held.has(inode)).length
+}
 
 test('what one client writes by lines the app reads, and all clients see what it answers', async () => {
   await using host = await aHost()
@@ -65,7 +78,7 @@ test('what one client writes by lines the app reads, and all clients see what it
   await using other = new Client(host, pod.uuid)
   one.say('first\n')
   await one.shows(/got first\n/)
-  await eventually(() => connections() === 4, 'both to be attached')
+  await eventually(() => connections(pod) === 4, 'both to be attached')
   other.say('half ')
   one.say('whole\n')
   await one.shows(/got whole\n/)
@@ -127,7 +140,7 @@ test('a client for whom there is no room is told so, and those that are attached
   const path = `/proc/${await pod.initPid()}/root/rkt/iottymux/busybox/sock-stdout`
   const heard = Array.from({length: 16}, () => '')
   const sockets = heard.map((_, index) => connect(path).on('data', (bytes) => (heard[index] += bytes.toString())))
-  await eventually(() => connections() === 16, 'sixteen to be attached')
+  await eventually(() => connections(pod) === 16, 'sixteen to be attached')
 
   const told = await host.ok(['attach', '--mode=stdout', pod.uuid])
   assert.equal(told, 'rkt: there is no room for more than 16 clients\n')
@@ -173,7 +186,7 @@ test('a client that does not read holds up neither the app nor the others, and i
   await using slow = new Client(host, '--mode=stdout', pod.uuid)
   slow.child.stdout?.pause()
   await using quick = new Client(host, pod.uuid)
-  await eventually(() => connections() === 3, 'both to be attached')
+  await eventually(() => connections(pod) === 3, 'both to be attached')
   quick.say('go\n')
 
   await quick.shows(/finished\n/)
@@ -260,7 +273,7 @@ test("an app with a terminal is attached to, its size follows, and ^]^]^] gives 
   if (!terminal) return
   const {shell, shows, state} = terminal
 
-  await eventually(() => connections() === 1, 'the terminal to be attached')
+  await eventually(() => connections(pod) === 1, 'the terminal to be attached')
   shell.write('hello\r')
   await shows(/heard hello, 33 101, vt220\r\n/)
   shell.resize(90, 20)
@@ -296,7 +309,7 @@ for (const [what, end] of [
     )
     const terminal = await onTerminal(t, host, [pod.uuid])
     if (!terminal) return
-    await eventually(() => connections() === 1, 'the terminal to be attached')
+    await eventually(() => connections(pod) === 1, 'the terminal to be attached')
     terminal.shell.write('hello\r')
     await terminal.shows(/heard hello/)
 
