@@ -1,10 +1,10 @@
 /** The examples of the documentation are run as they stand: what a reader types, and what he then sees. */
 import assert from 'node:assert/strict'
 import {spawn} from 'node:child_process'
-import {chownSync, closeSync, copyFileSync, existsSync, globSync, mkdirSync, openSync, readFileSync} from 'node:fs'
+import {chownSync, closeSync, copyFileSync, existsSync, globSync, mkdirSync, openSync, readdirSync, readFileSync} from 'node:fs'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, aMachine, checkout, eventually, OrdinaryUser, runProgram, webServer} from './harness/index.ts'
+import {aHost, aMachine, checkout, eventually, OrdinaryUser, rktProgram, runProgram, webServer} from './harness/index.ts'
 
 interface Example {
   readonly command: string
@@ -127,6 +127,22 @@ for (const file of guides) {
     await typeAll(desk, examples)
   })
 }
+
+test('systemd finds nothing wrong with the units of examples/systemd', async () => {
+  await using host = await aHost()
+  const names = readdirSync(join(checkout, 'examples/systemd'))
+  // It wants the program to be there.
+  for (const name of names)
+    host.write(name, readFileSync(join(checkout, 'examples/systemd', name), 'utf8').replace('/usr/bin/rkt', rktProgram))
+
+  const {stderr} = await runProgram(['systemd-analyze', 'verify', '--man=no', ...names.map((name) => host.path(name))])
+
+  // What it says of the host's own units is not ours.
+  assert.deepEqual(
+    stderr.split('\n').filter((line) => names.some((name) => line.includes(name))),
+    [],
+  )
+})
 
 /** What stands in guides and cannot be run here, each with its own tests or none of ours. */
 const foreign = /^(?:cosign|grpcurl|journalctl|npm|usermod) /

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import {readdirSync} from 'node:fs'
+import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, busybox} from './harness/index.ts'
+import {aHost, busybox, checkout} from './harness/index.ts'
 
 const uuidLine = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/m
 
@@ -92,9 +94,10 @@ test('misused options give the documented sentence, the usage, and 254', async (
 
 test('--help of every command is on stdout, status 0, and names the command', async () => {
   await using host = await aHost()
-  const commands =
-    'api-service|cat-manifest|completion|config|enter|export|fetch|gc|help|image list|image rm|image cat-manifest|image extract|image render|image export|image build|list|metadata-service|prepare|rm|run|run-prepared|status|stop|version'
-  for (const command of commands.split('|')) {
+  // Every command has a manual page.
+  const pages = readdirSync(join(checkout, 'man')).map((file) => file.replace(/^rkt-?(.*)\.1$/, '$1'))
+  const commands = pages.filter((name) => name !== '').map((name) => name.replace(/^(app|image|plugins)-/, '$1 '))
+  for (const command of commands) {
     const result = await host.rkt([...command.split(' '), '--help'], {globals: []})
 
     assert.equal(result.status, 0, command)
@@ -188,7 +191,7 @@ test('--debug prints the chain of causes, outermost first', async () => {
 
 test('an ordinary user may ask for the version, and may not run a pod where somebody else has the data', async () => {
   await using host = await aHost()
-  const {checkout, runProgram} = await import('./harness/index.ts')
+  const {runProgram} = await import('./harness/index.ts')
   const asNobody = (...args: string[]) =>
     runProgram(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', `${checkout}/bin/rkt`, ...args], {env: {HOME: '/'}})
 
