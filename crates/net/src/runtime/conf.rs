@@ -17,7 +17,7 @@ pub struct Network {
     pub name: String,
     /// The file's base name, by which networks are ordered and copied.
     pub file: String,
-    /// The file as it was read.
+    /// The file as it was read, with all plugins.
     pub text: Vec<u8>,
     /// The version of the protocol that its plugins are called with.
     pub version: String,
@@ -40,13 +40,8 @@ impl Network {
     }
 
     fn read(path: &Path) -> Result<Self> {
-        use rustix::fs::{Mode, OFlags};
         let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // Not waiting for a writer, should it be a fifo.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = rustix::fs::open(path, flags, Mode::empty()).context(|| "open")?;
-        let text = read_bounded(fd, path, MAX_FILE)?;
-        let mut network = Self::parse(file, text)?;
+        let mut network = Self::parse(file, read_file(path)?)?;
         network.append_neighbours(path)?;
         Ok(network)
     }
@@ -84,16 +79,22 @@ impl Network {
         if self.single {
             return Ok(());
         }
-        let value: Value = serde_json::from_slice(&self.text).unwrap_or_default();
+        let mut value: Value = serde_json::from_slice(&self.text).unwrap_or_default();
         let complete = said(Conf::of(&value).flag("loadOnlyInlinedPlugins"))?;
+        let inlined = self.plugins.len();
         if !complete {
             for file in files_of(&path.with_file_name(&self.name), &["conf"])? {
-                let bytes = std::fs::read(&file).context(|| format!("read {}", file.display()))?;
-                let plugin: Value = serde_json::from_slice(&bytes)
+                let plugin: Value = serde_json::from_slice(&read_file(&file)?)
                     .map_err(|error| Failure::new(format!("{}: not JSON: {error}", file.display())))?;
                 check_kind(said(Conf::of(&plugin).text("type"))?.unwrap_or_default())?;
                 self.plugins.push(plugin);
             }
+        }
+        if self.plugins.len() > inlined {
+            // Who reads the text, or a copy of it, has no neighbours.
+            value["plugins"] = Value::from(self.plugins.clone());
+            value["loadOnlyInlinedPlugins"] = Value::from(true);
+            self.text = value.to_string().into_bytes();
         }
         if self.plugins.is_empty() {
             return Err(Failure::new("no plugins in the list"));
@@ -174,6 +175,14 @@ fn check_kind(kind: &str) -> Result<()> {
         return Err(Failure::new(format!("\"{kind}\" cannot be the type of a plugin")));
     }
     Ok(())
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    use rustix::fs::{Mode, OFlags};
+    // Not waiting for a writer, should it be a fifo.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).context(|| format!("open {}", path.display()))?;
+    read_bounded(fd, path, MAX_FILE)
 }
 
 /// The files of a directory with one of these endings, in the order of their names; none if there is no such directory.

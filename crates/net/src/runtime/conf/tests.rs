@@ -116,7 +116,14 @@ fn a_list_takes_its_neighbours_unless_it_is_complete() {
     let complete = r#"{"name":"x","cniVersion":"1.1.0","loadOnlyInlinedPlugins":true,"plugins":[{"type":"ptp"}]}"#;
 
     let place = Place::with(&[("local/x.conflist", open), neighbour]);
-    assert_eq!(shape(&place.select("x").unwrap()), ["eth0 x ptp+tuning "]);
+    let selection = place.select("x").unwrap();
+    assert_eq!(shape(&selection), ["eth0 x ptp+tuning "]);
+    let copy = Network::parse("x.conflist", selection.attachments[0].network.text.clone()).unwrap();
+    assert_eq!(
+        copy.kinds().collect::<Vec<_>>(),
+        ["ptp", "tuning"],
+        "the copy by which the pod is attached and detached"
+    );
     let place = Place::with(&[("local/x.conflist", complete), neighbour]);
     assert_eq!(shape(&place.select("x").unwrap()), ["eth0 x ptp "]);
 }
