@@ -8,6 +8,10 @@ use std::io::{self, Read, Write};
 use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long a daemon may be silent: as long as any plugin.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const CONNECT: &str = "CONNECT /_goRPC_ HTTP/1.0\n\n";
 const CONNECTED: &str = "HTTP/1.0 200 Connected to Go RPC\n\n";
@@ -29,6 +33,7 @@ pub fn ask(socket: &Path, method: &str, call: &Call) -> Result<Answer, CniError>
 /// Whether a daemon listens.
 pub fn greet(socket: &Path) -> io::Result<UnixStream> {
     let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(CONNECT.as_bytes())?;
     let head = read_head(&mut stream)?;
     if head.starts_with("HTTP/1.0 200") {
