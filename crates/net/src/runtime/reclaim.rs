@@ -2,16 +2,15 @@
 
 use super::attach::Request;
 use super::chain::Runtime;
-use super::{conf::kind_of, detach};
+use super::detach;
 use crate::cni::Conf;
+use crate::plugins::host_local::{self, Owner};
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Where pods are that ran, beside this one's directory.
 const DIRECTORIES: [&str; 2] = ["run", "exited-garbage"];
-
-/// Where host-local keeps its reservations, if a configuration does not say.
-const RESERVATIONS: &str = "/var/lib/cni/networks";
 
 /// Gives back what dead pods of this data directory still hold, and reservations that no pod can have any more. Answers for how many.
 pub fn reclaim(request: &Request<'_>) -> usize {
@@ -30,10 +29,8 @@ pub fn reclaim(request: &Request<'_>) -> usize {
             count += 1;
         }
     }
-    for plugin in request.attachments.iter().flat_map(|attachment| &attachment.network.plugins) {
-        for directory in reservations(plugin, request) {
-            count += entries(&directory).into_iter().filter(|file| reclaim_reservation(file, pods)).count();
-        }
+    for network in request.attachments.iter().map(|attachment| &attachment.network) {
+        count += network.plugins.iter().map(|plugin| reclaim_addresses(plugin, &network.name, pods)).sum::<usize>();
     }
     count
 }
@@ -50,27 +47,23 @@ pub(super) fn is_dead(directory: &Path) -> bool {
     rustix::fs::flock(fd, FlockOperation::NonBlockingLockShared).is_ok()
 }
 
-/// The directories of addresses that a network's host-local has handed out.
-fn reservations(plugin: &serde_json::Value, request: &Request<'_>) -> Vec<PathBuf> {
-    let Ok(ipam) = Conf::of(plugin).object("ipam") else { return Vec::new() };
-    if ipam.text("type").ok().flatten() != Some("host-local") {
-        return Vec::new();
+/// Gives back the addresses of a network's host-local that no pod can have any more; answers how many.
+fn reclaim_addresses(plugin: &Value, network: &str, pods: &Path) -> usize {
+    let Ok(ipam) = Conf::of(plugin).object("ipam") else { return 0 };
+    let text = |key: &str| ipam.text(key).ok().flatten().filter(|text| !text.is_empty());
+    if text("type") != Some("host-local") {
+        return 0;
     }
-    let base = ipam.text("dataDir").ok().flatten().filter(|path| !path.is_empty()).unwrap_or(RESERVATIONS);
-    let of_this = |network: &&super::conf::Network| network.kinds().any(|kind| kind == kind_of(plugin));
-    let networks = request.attachments.iter().map(|attachment| &attachment.network);
-    networks.filter(of_this).map(|network| Path::new(base).join(&network.name)).collect()
+    let alive = |file: &Path, owner: &Owner| !is_gone(file, &owner.container_id, pods);
+    host_local::reclaim(text("dataDir").map(Path::new), network, &alive).map_or(0, |gone| gone.len())
 }
 
-/// Removes a reservation whose pod cannot run: its directory is here and nobody holds it, or it is not here and the machine was
-/// started since. A record that a power cut kept from the disk is made up for by this.
-fn reclaim_reservation(file: &Path, pods: &Path) -> bool {
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if name.parse::<std::net::IpAddr>().is_err() {
-        return false;
+/// Whether the pod of a reservation cannot run: its directory is here and nobody holds it, or it is not here and the machine was started
+/// since. A record that a power cut kept from the disk is made up for by this.
+fn is_gone(file: &Path, uuid: &str, pods: &Path) -> bool {
+    if uuid.is_empty() {
+        return true; // a power cut kept that from the disk, too
     }
-    let Ok(text) = std::fs::read_to_string(file) else { return false };
-    let uuid = text.lines().next().unwrap_or_default().trim();
     if !is_uuid(uuid) {
         return false;
     }
@@ -79,8 +72,7 @@ fn reclaim_reservation(file: &Path, pods: &Path) -> bool {
         .map(|state| pods.join(state).join(uuid))
         .filter(|directory| directory.is_dir())
         .collect();
-    let dead = if here.is_empty() { is_older_than_boot(file) } else { here.iter().all(|directory| is_dead(directory)) };
-    dead && std::fs::remove_file(file).is_ok()
+    if here.is_empty() { is_older_than_boot(file) } else { here.iter().all(|directory| is_dead(directory)) }
 }
 
 /// Pods have them; the identities of other people's containers look otherwise.
@@ -125,19 +117,20 @@ mod tests {
             ("10.0.0.3", alive),
             ("10.0.0.4", elsewhere),
             ("10.0.0.5", "c0ffee"),
+            ("10.0.0.6", ""),
             ("last_reserved_ip.0", "10.0.0.5"),
         ];
         for (name, id) in files {
-            std::fs::write(network.join(name), format!("{id}\r\neth0")).unwrap();
+            let text = if id.is_empty() { String::new() } else { format!("{id}\r\neth0") };
+            std::fs::write(network.join(name), text).unwrap();
         }
+        let plugin = serde_json::json!({"type": "ptp", "ipam": {"type": "host-local", "dataDir": base}});
 
-        let taken: Vec<String> = files
-            .iter()
-            .filter(|(name, _)| reclaim_reservation(&network.join(name), &pods))
-            .map(|(name, _)| (*name).to_owned())
-            .collect();
+        assert_eq!(reclaim_addresses(&plugin, "network", &pods), 2);
 
-        assert_eq!(taken, ["10.0.0.2"]);
+        let left = |name: &str| network.join(name).exists();
+        let names: Vec<&str> = files.iter().map(|(name, _)| *name).filter(|name| left(name)).collect();
+        assert_eq!(names, ["10.0.0.3", "10.0.0.4", "10.0.0.5", "last_reserved_ip.0"]);
         std::fs::remove_dir_all(&base).unwrap();
     }
 }

@@ -30,19 +30,20 @@ pub fn call(call: &Call) -> Outcome {
     }
 }
 
-/// Gives back every address of a network whose holder is gone, and answers them. `alive` is asked with the reservation locked and
-/// must not call a plugin. Without `data` the reservations lie in [`DATA_DIRECTORY`].
+/// Gives back every address of a network whose holder is gone, and answers them. `alive` is asked of a reservation's file and its
+/// holder while nobody else can change it, and must not call a plugin. Without `data` the reservations lie in [`DATA_DIRECTORY`].
 ///
 /// For a runtime that lost track of a pod: a power cut between ADD and DEL leaves a reservation that nobody else removes.
 pub fn reclaim(
     data: Option<&Path>,
     network: &str,
-    alive: &dyn Fn(&Owner) -> bool,
+    alive: &dyn Fn(&Path, &Owner) -> bool,
 ) -> Result<Vec<(IpAddr, Owner)>, CniError> {
     let Some(store) = Store::open_existing(data.unwrap_or(Path::new(DATA_DIRECTORY)), network)? else {
         return Ok(Vec::new());
     };
-    let mut gone: Vec<_> = store.reservations()?.into_iter().filter(|(_, owner)| !alive(owner)).collect();
+    let mut gone = store.reservations()?.into_iter().collect::<Vec<_>>();
+    gone.retain(|(address, owner)| !alive(&store.file(*address), owner));
     gone.sort_by_key(|(address, _)| *address);
     for (address, _) in &gone {
         store.release(*address)?;
@@ -182,7 +183,7 @@ fn requested(call: &Call) -> Result<Vec<IpAddr>, CniError> {
 }
 
 fn release_where(call: &Call, is_gone: impl Fn(&Owner) -> bool) -> Result<Vec<(IpAddr, Owner)>, CniError> {
-    reclaim(Some(&data_directory(call)?), network(call)?, &|owner| !is_gone(owner))
+    reclaim(Some(&data_directory(call)?), network(call)?, &|_, owner| !is_gone(owner))
 }
 
 fn check(call: &Call) -> Result<(), CniError> {

@@ -84,9 +84,14 @@ impl Store {
         Ok(all)
     }
 
+    /// The file of an address.
+    pub fn file(&self, address: IpAddr) -> PathBuf {
+        self.directory.join(address.to_string())
+    }
+
     /// Reserves an address that nobody has.
     pub fn reserve(&self, address: IpAddr, container_id: &str, ifname: &str) -> Result<()> {
-        let path = self.directory.join(address.to_string());
+        let path = self.file(address);
         let what = || format!("failed to write \"{}\"", path.display());
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).context(what)?;
         file.write_all(format!("{container_id}\r\n{ifname}").as_bytes()).context(what)
@@ -94,7 +99,7 @@ impl Store {
 
     /// Gives an address back.
     pub fn release(&self, address: IpAddr) -> Result<()> {
-        let path = self.directory.join(address.to_string());
+        let path = self.file(address);
         match fs::remove_file(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             result => result.context(|| format!("failed to remove \"{}\"", path.display())),

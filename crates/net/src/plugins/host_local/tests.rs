@@ -118,7 +118,7 @@ fn reservations_whose_owner_is_gone_are_given_back() {
     fs::write(directory.0.join("net/10.0.0.9"), "").unwrap(); // what a power cut leaves
     fs::write(directory.0.join("net/10.0.0.10"), "b").unwrap(); // by a plugin of the first rkt
 
-    let gone = reclaim(Some(&directory.0), "net", &|owner| owner.container_id == "b").unwrap();
+    let gone = reclaim(Some(&directory.0), "net", &|_, owner| owner.container_id == "b").unwrap();
 
     let addresses: Vec<String> = gone.iter().map(|(address, _)| address.to_string()).collect();
     assert_eq!(addresses, ["10.0.0.2", "10.0.0.4", "10.0.0.9"]);
@@ -129,6 +129,6 @@ fn reservations_whose_owner_is_gone_are_given_back() {
     gc.conf["cni.dev/valid-attachments"] = json!([{"containerID": "b", "ifname": "eth1"}]);
     super::call(&gc).unwrap();
     assert_eq!(directory.files(), ["10.0.0.10", "last_reserved_ip.0", "lock"]);
-    assert!(reclaim(Some(&directory.0), "nothing", &|_| false).unwrap().is_empty());
+    assert!(reclaim(Some(&directory.0), "nothing", &|_, _| false).unwrap().is_empty());
     assert!(!directory.0.join("nothing").exists());
 }
