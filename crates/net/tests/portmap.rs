@@ -95,6 +95,24 @@ fn a_port_of_a_pod_on_a_bridge_is_reached_from_everywhere() {
 }
 
 #[test]
+fn a_range_of_thousands_of_ports_is_forwarded_as_a_whole_and_given_back() {
+    skip_unless_possible!();
+    let host = Host::new();
+    let pod = Space::new();
+    let port = |offset: u16| json!({"hostPort": 10_000 + offset, "containerPort": 20_000 + offset, "protocol": "tcp"});
+
+    let call = expose(&host, &pod, "one", ptp(), (0..5000).map(port).collect());
+
+    pod.within(|| (serve_addresses("0.0.0.0:20000"), serve_addresses("[::]:24999")));
+    assert_eq!(ask("172.16.28.1:10000").unwrap(), "172.16.28.1");
+    assert_eq!(ask("[fd28::1]:14999").unwrap(), "fd28::1");
+    perform("portmap", Verb::Check, &call).unwrap();
+    del("portmap", &call);
+    del("ptp", &host.call(&pod, "one", ptp()));
+    assert_eq!(net::nft::Nft::open().unwrap().tables().unwrap(), []);
+}
+
+#[test]
 fn a_port_that_another_pod_has_is_refused_by_its_name_and_nothing_changes() {
     skip_unless_possible!();
     let host = Host::new();

@@ -31,6 +31,9 @@ pub mod flag {
     pub const APPEND: u16 = 0x800;
 }
 
+/// Messages of this length are taken by any socket.
+const SMALL: usize = 64 << 10;
+
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const FLAG_CAPPED: u16 = 0x100;
@@ -107,6 +110,10 @@ impl Socket {
             bytes.extend(message.finish(self.sequence));
         }
         let last = self.sequence;
+        if bytes.len() > SMALL {
+            // The kernel takes no message that is longer than this buffer.
+            let _ = net::sockopt::set_socket_send_buffer_size_force(&self.fd, 2 * bytes.len());
+        }
         net::send(&self.fd, &bytes, SendFlags::empty()).context(|| "send a netlink request")?;
         let mut refused: Option<Refusal> = None;
         while waiting > 0 {

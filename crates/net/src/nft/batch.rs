@@ -269,16 +269,17 @@ impl Batch {
     }
 
     fn elements(&mut self, kind: u16, flags: u16, family: Family, table: &str, set: &str, elements: &[Element]) {
-        if elements.is_empty() {
-            return;
-        }
-        self.push(kind, flags, family, |message| {
-            message.text(1, table).text(2, set).nest(3, |list| {
-                for element in elements {
-                    list.nest(1, |item| element.write(item));
-                }
+        // An attribute has at most 64 KiB.
+        const TOGETHER: usize = 256;
+        for part in elements.chunks(TOGETHER) {
+            self.push(kind, flags, family, |message| {
+                message.text(1, table).text(2, set).nest(3, |list| {
+                    for element in part {
+                        list.nest(1, |item| element.write(item));
+                    }
+                });
             });
-        });
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::Prefix;
 use crate::address::{from_octets, octets};
 use crate::nft::{Batch, Element, ElementEntry, Value, Verdict, load};
 use sandbox::Result;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A port of the host that leads into a pod.
@@ -95,8 +96,10 @@ impl Rules {
         all: bool,
     ) -> Result<std::result::Result<(), PortTaken>> {
         let mut batch = Batch::new();
-        for forward in forwards {
-            batch.add_elements(FAMILY, TABLE, forward.map().name(forward.is_v6()), &[forward.element(tag)]);
+        for (map, v6) in [Map::Ports, Map::PortsAt].into_iter().flat_map(|map| [(map, false), (map, true)]) {
+            let of_map = forwards.iter().filter(|forward| forward.map() == map && forward.is_v6() == v6);
+            let elements: Vec<Element> = of_map.map(|forward| forward.element(tag)).collect();
+            batch.add_elements(FAMILY, TABLE, map.name(v6), &elements);
         }
         let name = tag.chain("snat");
         let used = |address: &&Prefix| forwards.iter().any(|forward| forward.pod_ip == address.address);
@@ -159,18 +162,15 @@ impl Rules {
 
     /// The first of the ports that does not lead into the pod.
     pub fn missing_forward(&mut self, tag: &Tag, forwards: &[Forward]) -> Result<Option<Forward>> {
-        for forward in forwards {
-            let entries = self.elements(forward.map(), forward.is_v6())?;
-            let found = entries.iter().any(|entry| {
-                entry.key == forward.key()
-                    && entry.value == forward.value()
-                    && entry.comment.as_deref() == Some(tag.text())
-            });
-            if !found {
-                return Ok(Some(*forward));
+        let mut leads = HashSet::new();
+        for map in [Map::Ports, Map::PortsAt] {
+            for v6 in [false, true] {
+                let own = self.elements(map, v6)?.into_iter();
+                let own = own.filter(|entry| entry.comment.as_deref() == Some(tag.text()));
+                leads.extend(own.map(|entry| (entry.key, entry.value)));
             }
         }
-        Ok(None)
+        Ok(forwards.iter().find(|forward| !leads.contains(&(forward.key(), forward.value()))).copied())
     }
 }
 
