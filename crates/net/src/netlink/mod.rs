@@ -12,6 +12,7 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, Socket
 use sandbox::{Context, Failure, Result};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// Flags of a request's header (linux/netlink.h).
 pub mod flag {
@@ -21,6 +22,8 @@ pub mod flag {
     pub const ACK: u16 = 0x4;
     /// Answer with all objects.
     pub const DUMP: u16 = 0x300;
+    /// Remove nothing that holds other things.
+    pub const NONRECURSIVE: u16 = 0x100;
     /// Replace what is there.
     pub const REPLACE: u16 = 0x100;
     /// Fail if it is there.
@@ -33,6 +36,9 @@ pub mod flag {
 
 /// Messages of this length are taken by any socket.
 const SMALL: usize = 64 << 10;
+
+/// How long a dump is tried that others' changes interrupt.
+const DUMP_PATIENCE: Duration = Duration::from_secs(10);
 
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
@@ -149,11 +155,15 @@ impl Socket {
 
     /// The same; what the kernel refused is a value.
     pub fn try_query(&mut self, message: Message) -> Result<std::result::Result<Vec<Reply>, Refusal>> {
-        // A dump during which something changed may lack objects: ask again.
-        for _ in 0..16 {
+        // A dump during which something changed may lack objects: ask again, less and less often where many change much.
+        let until = Instant::now() + DUMP_PATIENCE;
+        let mut pause = Duration::ZERO;
+        while Instant::now() < until {
             if let Some(answer) = self.query_once(message.clone())? {
                 return Ok(answer);
             }
+            std::thread::sleep(pause);
+            pause = (2 * pause + Duration::from_micros(100)).min(Duration::from_millis(20));
         }
         Err(Failure::system("read a netlink dump", io::Error::from_raw_os_error(libc::EINTR)))
     }

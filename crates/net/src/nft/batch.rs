@@ -10,6 +10,7 @@ const DELCHAIN: u16 = 5;
 const NEWRULE: u16 = 6;
 const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
+const DELSET: u16 = 11;
 const NEWELEMENT: u16 = 12;
 const DELELEMENT: u16 = 14;
 
@@ -160,9 +161,9 @@ impl Batch {
         });
     }
 
-    /// Removes a table and all that it holds.
-    pub fn remove_table(&mut self, family: Family, name: &str) {
-        self.push(DELTABLE, 0, family, |message| {
+    /// Removes a table; refused with EBUSY if it has chains or sets left.
+    pub fn remove_empty_table(&mut self, family: Family, name: &str) {
+        self.push(DELTABLE, flag::NONRECURSIVE, family, |message| {
             message.text(1, name);
         });
     }
@@ -253,6 +254,20 @@ impl Batch {
         });
     }
 
+    /// Removes a set or map that no rule names.
+    pub fn remove_set(&mut self, family: Family, table: &str, set: &str) {
+        self.push(DELSET, 0, family, |message| {
+            message.text(1, table).text(2, set);
+        });
+    }
+
+    /// The same; refused with EBUSY if it has elements.
+    pub fn remove_empty_set(&mut self, family: Family, table: &str, set: &str) {
+        self.push(DELSET, flag::NONRECURSIVE, family, |message| {
+            message.text(1, table).text(2, set);
+        });
+    }
+
     /// Adds elements; refused with EEXIST if a key is there.
     pub fn add_elements(&mut self, family: Family, table: &str, set: &str, elements: &[Element]) {
         self.elements(NEWELEMENT, flag::CREATE | flag::EXCL, family, table, set, elements);
@@ -284,6 +299,11 @@ impl Batch {
 }
 
 impl Element {
+    /// The element of a key, to be removed.
+    pub fn of_key(key: &[u8]) -> Self {
+        Self { key: key.to_vec(), value: None, comment: String::new() }
+    }
+
     fn write(&self, item: &mut Message) {
         item.nest(1, |key| {
             key.attr(1, &self.key);

@@ -16,7 +16,6 @@ use sandbox::Result;
 const SUBSYSTEM: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
-const BATCH_GENERATION: u16 = 1;
 
 /// A socket for nftables of one network namespace.
 #[derive(Debug)]
@@ -32,23 +31,19 @@ impl Nft {
 
     /// Has the kernel take a batch; `what` says it for the error.
     pub fn commit(&mut self, batch: Batch, what: impl FnOnce() -> String) -> Result<()> {
-        match self.try_commit(batch, None)? {
+        match self.try_commit(batch)? {
             None => Ok(()),
             Some(refusal) => Err(refusal.into_failure(what())),
         }
     }
 
-    /// The same; what the kernel refused is a value. With a generation (see [`Nft::generation`]) the batch is refused with ERESTART
-    /// when the rules are not of that generation any more.
-    pub fn try_commit(&mut self, batch: Batch, generation: Option<u32>) -> Result<Option<Refusal>> {
+    /// The same; what the kernel refused is a value.
+    pub fn try_commit(&mut self, batch: Batch) -> Result<Option<Refusal>> {
         if batch.messages.is_empty() {
             return Ok(None);
         }
         let header = [0, 0, 0, SUBSYSTEM as u8];
-        let mut begin = Message::new(BATCH_BEGIN, flag::REQUEST, &header);
-        if let Some(generation) = generation {
-            begin.be32(BATCH_GENERATION, generation);
-        }
+        let begin = Message::new(BATCH_BEGIN, flag::REQUEST, &header);
         let mut messages = vec![begin];
         messages.extend(batch.messages);
         messages.push(Message::new(BATCH_END, flag::REQUEST, &header));

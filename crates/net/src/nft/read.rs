@@ -2,13 +2,12 @@
 
 use super::{Chain, Family, Nft, message, read_comment};
 use crate::netlink::{Attributes, Message, Reply, flag, number};
-use sandbox::{Failure, Result};
+use sandbox::Result;
 
 const GETTABLE: u16 = 1;
 const GETCHAIN: u16 = 4;
 const GETRULE: u16 = 7;
 const GETELEMENT: u16 = 13;
-const GETGENERATION: u16 = 16;
 const HEADER: usize = 4;
 const UNSPECIFIED: u8 = 0;
 
@@ -70,14 +69,6 @@ pub struct ElementEntry {
 }
 
 impl Nft {
-    /// The number of the present state of all rules of this namespace.
-    pub fn generation(&mut self) -> Result<u32> {
-        let replies =
-            self.socket.query(message(GETGENERATION, 0, UNSPECIFIED), || "ask nftables' generation".to_owned())?;
-        let generation = replies.first().and_then(|reply| reply.attributes(HEADER).be32(1));
-        generation.ok_or_else(|| Failure::new("nftables tells no generation"))
-    }
-
     /// What is answered; nothing if what it asks of is not there, or the kernel has no nftables.
     fn ask(&mut self, request: Message, what: impl Fn() -> String) -> Result<Vec<Reply>> {
         const ABSENT: [i32; 3] = [libc::ENOENT, libc::EOPNOTSUPP, libc::EINVAL];
@@ -93,6 +84,13 @@ impl Nft {
         let mut request = message(GETTABLE, 0, family.number());
         request.text(1, name);
         Ok(!self.ask(request, || format!("look for table {name}"))?.is_empty())
+    }
+
+    /// Whether there is a chain.
+    pub fn has_chain(&mut self, chain: Chain<'_>) -> Result<bool> {
+        let mut request = message(GETCHAIN, 0, chain.family.number());
+        request.text(1, chain.table).text(3, chain.name);
+        Ok(!self.ask(request, || format!("look for chain {} {}", chain.table, chain.name))?.is_empty())
     }
 
     /// All tables.
@@ -145,25 +143,43 @@ impl Nft {
             .collect())
     }
 
-    /// The elements of a set or map; none if there is no such set.
+    /// The element of a key; none if there is no such element or set.
+    pub fn element(&mut self, family: Family, table: &str, set: &str, key: &[u8]) -> Result<Option<ElementEntry>> {
+        let mut request = message(GETELEMENT, 0, family.number());
+        request.text(1, table).text(2, set).nest(3, |list| {
+            list.nest(1, |item| {
+                item.nest(1, |value| {
+                    value.attr(1, key);
+                });
+            });
+        });
+        let replies = self.ask(request, || format!("look for an element of {table} {set}"))?;
+        Ok(entries(&replies).into_iter().next())
+    }
+
+    /// The elements of a set or map; none if there is no such set. The kernel may rearrange a large one while it answers: then some are
+    /// left out.
     pub fn elements(&mut self, family: Family, table: &str, set: &str) -> Result<Vec<ElementEntry>> {
         let mut request = message(GETELEMENT, flag::DUMP, family.number());
         request.text(1, table).text(2, set);
         let replies = self.ask(request, || format!("list elements of {table} {set}"))?;
-        let items = replies.iter().flat_map(|reply| reply.attributes(HEADER).nested(3));
-        Ok(items
-            .map(|(_, item)| {
-                let item = Attributes(item);
-                let data = item.nested(2);
-                ElementEntry {
-                    key: item.nested(1).get(1).unwrap_or_default().to_vec(),
-                    value: data.get(1).unwrap_or_default().to_vec(),
-                    chain: data.nested(2).text(2),
-                    comment: item.get(6).and_then(read_comment),
-                }
-            })
-            .collect())
+        Ok(entries(&replies))
     }
+}
+
+fn entries(replies: &[Reply]) -> Vec<ElementEntry> {
+    let items = replies.iter().flat_map(|reply| reply.attributes(HEADER).nested(3));
+    let entry = |(_, item)| {
+        let item = Attributes(item);
+        let data = item.nested(2);
+        ElementEntry {
+            key: item.nested(1).get(1).unwrap_or_default().to_vec(),
+            value: data.get(1).unwrap_or_default().to_vec(),
+            chain: data.nested(2).text(2),
+            comment: item.get(6).and_then(read_comment),
+        }
+    };
+    items.map(entry).collect()
 }
 
 /// Whether the expressions are nothing but a drop or a rejection, perhaps counted or logged. Targets of iptables are expressions too.

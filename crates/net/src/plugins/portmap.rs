@@ -64,7 +64,10 @@ fn add(call: &Call) -> Result<Answer, CniError> {
 fn del(call: &Call) -> Result<(), CniError> {
     let tag = Tag::of(call);
     let mut rules = Rules::open()?;
-    let forwards = rules.remove_forwards(&tag)?;
+    // Whatever is not known, or wrong: the rules bear the tag.
+    let answer = call.prev_result().ok().flatten().unwrap_or_default();
+    let known = forwards(call, &pod_addresses(call, &answer)).unwrap_or_default();
+    let forwards = rules.remove_forwards(&tag, &known)?;
     rules.remove_admission(&tag)?;
     forget_old_flows(&forwards)
 }

@@ -59,7 +59,7 @@ impl Rules {
                         batch.remove_rule(entry.chain(), rule.handle);
                     }
                 }
-                match self.nft.try_commit(batch, None)? {
+                match self.nft.try_commit(batch)? {
                     None => break,
                     Some(refusal) if refusal.errno == libc::ENOENT => {} // removed meanwhile: look again
                     Some(refusal) => {
@@ -142,7 +142,7 @@ fn admit_in(nft: &mut Nft, entry: &ChainEntry, tag: &Tag, addresses: &[Prefix]) 
                 });
             }
         }
-        match nft.try_commit(batch, None)? {
+        match nft.try_commit(batch)? {
             None => return Ok(()),
             Some(refusal) if refusal.errno == libc::ENOENT => {} // somebody changes the chain at the same time
             Some(refusal) => {

@@ -1,6 +1,6 @@
 //! Bridges of pods that are kept apart.
 
-use super::{BRIDGES, FAMILY, Map, ROUTED, Rules, TABLE, Tag, chain};
+use super::{BRIDGES, FAMILY, Map, ROUTED, Rules, TABLE, TRIES, Tag, chain};
 use crate::Prefix;
 use crate::address::octets;
 use crate::nft::{Batch, Element, Value, Verdict, key};
@@ -51,7 +51,7 @@ impl Rules {
             );
         }
         let what = || format!("restrict ingress {}", tag.text());
-        for _ in 0..2 {
+        for _ in 0..TRIES {
             if self.apply(&batch, &ROUTED, &what)? {
                 return Ok(());
             }
@@ -66,7 +66,7 @@ impl Rules {
 
     /// Undoes [`Rules::restrict_ingress`]; what is gone is undone.
     pub fn remove_ingress(&mut self, tag: &Tag) -> Result<()> {
-        self.remove(&[Map::Ingress], &|entry| entry.comment.as_deref() == Some(tag.text())).map(drop)
+        self.remove_tagged(tag, &tag.chain("ingress"), &[Map::Ingress], &[]).map(drop)
     }
 
     /// Undoes it for every attachment of a network that is not valid any more.
@@ -74,7 +74,6 @@ impl Rules {
         self.remove(&[Map::Ingress], &|entry| {
             entry.comment.as_deref().is_some_and(|comment| Tag::is_stale(comment, network, valid))
         })
-        .map(drop)
     }
 
     /// Whether every address is restricted for this attachment.

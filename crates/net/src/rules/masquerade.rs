@@ -1,6 +1,6 @@
 //! Pods that reach the world from the host's addresses.
 
-use super::{FAMILY, Map, ROUTED, Rules, TABLE, Tag, chain};
+use super::{FAMILY, Map, ROUTED, Rules, TABLE, TRIES, Tag, chain};
 use crate::Prefix;
 use crate::address::octets;
 use crate::nft::{Batch, Element, Value, Verdict, load};
@@ -44,7 +44,7 @@ impl Rules {
             );
         }
         let what = || format!("masquerade {}", tag.text());
-        for _ in 0..2 {
+        for _ in 0..TRIES {
             if self.apply(&batch, &ROUTED, &what)? {
                 return Ok(());
             }
@@ -59,7 +59,7 @@ impl Rules {
 
     /// Undoes [`Rules::masquerade`]; what is gone is undone.
     pub fn remove_masquerade(&mut self, tag: &Tag) -> Result<()> {
-        self.remove(&[Map::From], &|entry| entry.comment.as_deref() == Some(tag.text())).map(drop)
+        self.remove_tagged(tag, &tag.chain("masq"), &[Map::From], &[]).map(drop)
     }
 
     /// Undoes it for every attachment of a network that is not valid any more.
@@ -67,7 +67,6 @@ impl Rules {
         self.remove(&[Map::From], &|entry| {
             entry.comment.as_deref().is_some_and(|comment| Tag::is_stale(comment, network, valid))
         })
-        .map(drop)
     }
 
     /// Whether every address is masqueraded for this attachment.

@@ -16,10 +16,13 @@ pub use tag::Tag;
 
 use crate::Prefix;
 use crate::address::octets;
+use crate::netlink::Refusal;
 use crate::nft::{Batch, Chain, Element, ElementEntry, Family, Hook, Nft, Set, Verdict, key, load};
 use sandbox::{Failure, Result};
+use std::collections::HashSet;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 /// The name of our table.
 pub const TABLE: &str = "rkt";
@@ -27,6 +30,8 @@ const FAMILY: Family = Family::Inet;
 /// The bridges of pods that are kept apart.
 const BRIDGES: &str = "bridges";
 const TRIES: usize = 64;
+/// How long others may keep changing what is to be removed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A map of the table, for one family of IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +66,11 @@ impl Map {
         }
     }
 
+    /// Whether its values are chains.
+    fn leads_to_chains(self) -> bool {
+        matches!(self, Self::From | Self::To | Self::Ingress)
+    }
+
     fn set(self, v6: bool) -> Set<'static> {
         let (address, bytes) = if v6 { (Set::IPV6, 16) } else { (Set::IPV4, 4) };
         let target = Some((Set::concatenation(&[address, Set::PORT]), bytes + 4));
@@ -82,10 +92,34 @@ struct Table {
     family: Family,
     /// It with its chains and maps, empty of pods.
     skeleton: fn() -> Batch,
+    /// What it is made of: chains, the sets that hold something as long as there is a pod, and other sets.
+    chains: &'static [&'static str],
+    sets: fn() -> Vec<&'static str>,
+    other_sets: &'static [&'static str],
 }
 
 /// The table of what is routed.
-const ROUTED: Table = Table { family: FAMILY, skeleton };
+const ROUTED: Table = Table {
+    family: FAMILY,
+    skeleton,
+    chains: &["ports", "prerouting", "output", "postrouting", "guard", "forward"],
+    sets: || MAPS.iter().flat_map(|map| [map.name(false), map.name(true)]).collect(),
+    other_sets: &[BRIDGES],
+};
+
+impl Table {
+    /// Its removal, which the kernel refuses with EBUSY while there is more in it than in the skeleton.
+    fn removal(&self) -> Batch {
+        let chain = |name| Chain { family: self.family, table: TABLE, name };
+        let mut batch = Batch::new();
+        self.chains.iter().for_each(|name| batch.flush_chain(chain(name)));
+        self.chains.iter().for_each(|name| batch.remove_chain(chain(name)));
+        (self.sets)().into_iter().for_each(|name| batch.remove_empty_set(self.family, TABLE, name));
+        self.other_sets.iter().for_each(|name| batch.remove_set(self.family, TABLE, name));
+        batch.remove_empty_table(self.family, TABLE);
+        batch
+    }
+}
 
 fn skeleton() -> Batch {
     const PREROUTING: u32 = 0;
@@ -179,7 +213,7 @@ impl Rules {
             let mut batch = if there { Batch::new() } else { (table.skeleton)() };
             let own = batch.size();
             batch.append(change.clone());
-            let Some(refusal) = self.nft.try_commit(batch, None)? else { return Ok(true) };
+            let Some(refusal) = self.nft.try_commit(batch)? else { return Ok(true) };
             match refusal.errno {
                 // Somebody else has made the table, or removed it, meanwhile.
                 libc::EEXIST if refusal.index <= own => {}
@@ -194,9 +228,8 @@ impl Rules {
     /// Whether every address is in a map for this attachment.
     fn has(&mut self, map: Map, tag: &Tag, addresses: &[Prefix]) -> Result<bool> {
         for address in addresses {
-            let key = octets(address.address);
-            let mut entries = self.elements(map, address.is_v6())?.into_iter();
-            if !entries.any(|entry| entry.key == key && entry.comment.as_deref() == Some(tag.text())) {
+            let entry = self.nft.element(FAMILY, TABLE, map.name(address.is_v6()), &octets(address.address))?;
+            if entry.and_then(|entry| entry.comment).as_deref() != Some(tag.text()) {
                 return Ok(false);
             }
         }
@@ -208,66 +241,112 @@ impl Rules {
         self.nft.elements(FAMILY, TABLE, map.name(v6))
     }
 
-    /// Removes the elements that `gone` picks out of some maps, with the chains that they lead to; answers the elements. The table goes
-    /// with the last one.
-    fn remove(&mut self, maps: &[Map], gone: &dyn Fn(&ElementEntry) -> bool) -> Result<Vec<ElementEntry>> {
-        for _ in 0..TRIES {
-            let (mut batch, mut removed) = (Batch::new(), Vec::new());
+    /// Removes the elements that `gone` picks out of some maps, with the chains that they lead to, and with what else leads there.
+    fn remove(&mut self, maps: &[Map], gone: &dyn Fn(&ElementEntry) -> bool) -> Result<()> {
+        insist("remove rules", || {
+            let mut found = Vec::new();
             for map in maps {
                 for v6 in [false, true] {
-                    let elements: Vec<ElementEntry> =
-                        self.elements(*map, v6)?.into_iter().filter(|entry| gone(entry)).collect();
-                    let keys: Vec<Element> = elements
-                        .iter()
-                        .map(|entry| Element { key: entry.key.clone(), value: None, comment: String::new() })
-                        .collect();
-                    batch.remove_elements(FAMILY, TABLE, map.name(v6), &keys);
-                    removed.extend(elements);
+                    found.extend(self.elements(*map, v6)?.into_iter().map(|entry| (*map, v6, entry)));
                 }
             }
-            let mut chains: Vec<&String> = removed.iter().filter_map(|entry| entry.chain.as_ref()).collect();
-            chains.sort();
-            chains.dedup();
-            for name in chains {
-                batch.flush_chain(chain(name));
-                batch.remove_chain(chain(name));
-            }
-            self.removed |= !removed.is_empty();
-            match self.nft.try_commit(batch, None)? {
-                None => return self.remove_table_if_empty().map(|()| removed),
-                // Somebody else removes the same: look again what is left.
-                Some(refusal) if refusal.errno == libc::ENOENT => {}
-                Some(refusal) => return Err(refusal.into_failure("remove rules".to_owned())),
-            }
-        }
-        Err(Failure::new(format!("table \"{TABLE}\" changes again and again")))
+            let picked = found.iter().filter(|(_, _, entry)| gone(entry));
+            let chains: HashSet<String> = picked.filter_map(|(_, _, entry)| entry.chain.clone()).collect();
+            found.retain(|(_, _, entry)| gone(entry) || entry.chain.as_ref().is_some_and(|name| chains.contains(name)));
+            self.take_out(&found, chains.iter())
+        })?;
+        self.remove_if_empty(&ROUTED)
     }
 
-    fn remove_table_if_empty(&mut self) -> Result<()> {
-        for _ in 0..TRIES {
-            let generation = self.nft.generation()?;
-            for map in MAPS {
+    /// Removes what bears a tag from some maps, and the chain of that name which elements of theirs lead to; answers the elements. A
+    /// dump may lack some: those whose keys are `known` are looked up, and for the others the kernel keeps the chain until all are gone.
+    fn remove_tagged(
+        &mut self,
+        tag: &Tag,
+        own: &str,
+        maps: &[Map],
+        known: &[(Map, bool, Vec<u8>)],
+    ) -> Result<Vec<ElementEntry>> {
+        let mut removed = Vec::new();
+        insist("remove rules", || {
+            let leads = self.nft.has_chain(chain(own))?;
+            let mut found = Vec::new();
+            for map in maps.iter().filter(|map| leads || !map.leads_to_chains()) {
                 for v6 in [false, true] {
-                    if !self.elements(map, v6)?.is_empty() {
-                        return Ok(());
+                    let mut entries = self.elements(*map, v6)?;
+                    let seen: HashSet<Vec<u8>> = entries.iter().map(|entry| entry.key.clone()).collect();
+                    for (of, six, key) in known {
+                        if (of, *six) == (map, v6) && !seen.contains(key) {
+                            entries.extend(self.nft.element(FAMILY, TABLE, map.name(v6), key)?);
+                        }
                     }
+                    entries.retain(|entry| entry.comment.as_deref() == Some(tag.text()));
+                    found.extend(entries.into_iter().map(|entry| (*map, v6, entry)));
                 }
             }
-            let mut batch = Batch::new();
-            batch.remove_table(FAMILY, TABLE);
-            match self.nft.try_commit(batch, Some(generation))? {
-                None => return Ok(()),
-                Some(refusal) if refusal.errno == libc::ENOENT => return Ok(()),
-                Some(refusal) if refusal.errno == libc::ERESTART => {}
-                Some(refusal) => return Err(refusal.into_failure(format!("remove table \"{TABLE}\""))),
+            let own = own.to_owned();
+            let refused = self.take_out(&found, leads.then_some(&own).into_iter())?;
+            if refused.is_none() {
+                removed = found.into_iter().map(|(_, _, entry)| entry).collect();
+            }
+            Ok(refused)
+        })?;
+        self.remove_if_empty(&ROUTED)?;
+        Ok(removed)
+    }
+
+    /// Removes elements and chains as a whole.
+    fn take_out<'a>(
+        &mut self,
+        found: &[(Map, bool, ElementEntry)],
+        chains: impl Iterator<Item = &'a String>,
+    ) -> Result<Option<Refusal>> {
+        let mut batch = Batch::new();
+        for name in (ROUTED.sets)() {
+            let of_set = found.iter().filter(|(map, v6, _)| map.name(*v6) == name);
+            let keys: Vec<Element> = of_set.map(|(_, _, entry)| Element::of_key(&entry.key)).collect();
+            batch.remove_elements(FAMILY, TABLE, name, &keys);
+        }
+        for name in chains {
+            batch.flush_chain(chain(name));
+            batch.remove_chain(chain(name));
+        }
+        self.removed |= batch.size() > 0;
+        self.nft.try_commit(batch)
+    }
+
+    /// Removes a table that no pod has anything in. What a dump shows is a hint: it is the kernel that refuses.
+    fn remove_if_empty(&mut self, table: &Table) -> Result<()> {
+        // What is refused, since it is not there, costs a wait in the kernel.
+        if !self.nft.has_table(table.family, TABLE)? {
+            return Ok(());
+        }
+        for name in (table.sets)() {
+            if !self.nft.elements(table.family, TABLE, name)?.is_empty() {
+                return Ok(());
             }
         }
-        Ok(()) // busy with others' rules: an empty table does nothing, and the next pod that ends removes it
+        match self.nft.try_commit(table.removal())? {
+            None => Ok(()),
+            // Somebody else has removed it, or uses it again.
+            Some(refusal) if [libc::ENOENT, libc::EBUSY].contains(&refusal.errno) => Ok(()),
+            Some(refusal) => Err(refusal.into_failure(format!("remove table \"{TABLE}\""))),
+        }
     }
 }
 
-/// ERESTART is the kernel's own; the C library has no name for it.
-mod libc {
-    pub use ::libc::{EEXIST, ENOENT};
-    pub const ERESTART: i32 = 85;
+/// Does `work`, which answers what the kernel refused, until it refuses nothing: not because others removed the same meanwhile, nor
+/// because something in use was not seen.
+fn insist(what: &str, mut work: impl FnMut() -> Result<Option<Refusal>>) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let mut pause = Duration::ZERO;
+    loop {
+        match work()? {
+            None => return Ok(()),
+            Some(refusal) if [libc::ENOENT, libc::EBUSY].contains(&refusal.errno) && Instant::now() < until => {}
+            Some(refusal) => return Err(refusal.into_failure(what.to_owned())),
+        }
+        std::thread::sleep(pause);
+        pause = (2 * pause + Duration::from_micros(100)).min(Duration::from_millis(20));
+    }
 }

@@ -5,7 +5,6 @@ use crate::Prefix;
 use crate::address::{from_octets, octets};
 use crate::nft::{Batch, Element, ElementEntry, Value, Verdict, load};
 use sandbox::Result;
-use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A port of the host that leads into a pod.
@@ -119,7 +118,7 @@ impl Rules {
             }
             // A key is there: another pod's port (found above, next time), or what an earlier try or a pod that is gone left.
             let keys: Vec<Vec<u8>> = addresses.iter().map(|address| octets(address.address)).collect();
-            self.remove(&[Map::Ports, Map::PortsAt], &|entry| entry.comment.as_deref() == Some(tag.text()))?;
+            self.remove_forwards(tag, forwards)?;
             self.remove(&[Map::To], &|entry| keys.contains(&entry.key))?;
         }
         Err(sandbox::Failure::new("forward ports: others' rules change again and again"))
@@ -145,10 +144,12 @@ impl Rules {
         Ok(None)
     }
 
-    /// Undoes [`Rules::forward`], and answers what was forwarded; what is gone is undone.
-    pub fn remove_forwards(&mut self, tag: &Tag) -> Result<Vec<Forward>> {
+    /// Undoes [`Rules::forward`], and answers what was forwarded; what is gone is undone. `known` is what was forwarded as far as that
+    /// is known.
+    pub fn remove_forwards(&mut self, tag: &Tag, known: &[Forward]) -> Result<Vec<Forward>> {
+        let known: Vec<_> = known.iter().map(|forward| (forward.map(), forward.is_v6(), forward.key())).collect();
         let maps = [Map::Ports, Map::PortsAt, Map::To];
-        let removed = self.remove(&maps, &|entry| entry.comment.as_deref() == Some(tag.text()))?;
+        let removed = self.remove_tagged(tag, &tag.chain("snat"), &maps, &known)?;
         Ok(removed.iter().filter_map(Forward::of).collect())
     }
 
@@ -157,20 +158,20 @@ impl Rules {
         self.remove(&[Map::Ports, Map::PortsAt, Map::To], &|entry| {
             entry.comment.as_deref().is_some_and(|comment| Tag::is_stale(comment, network, valid))
         })
-        .map(drop)
     }
 
     /// The first of the ports that does not lead into the pod.
     pub fn missing_forward(&mut self, tag: &Tag, forwards: &[Forward]) -> Result<Option<Forward>> {
-        let mut leads = HashSet::new();
-        for map in [Map::Ports, Map::PortsAt] {
-            for v6 in [false, true] {
-                let own = self.elements(map, v6)?.into_iter();
-                let own = own.filter(|entry| entry.comment.as_deref() == Some(tag.text()));
-                leads.extend(own.map(|entry| (entry.key, entry.value)));
+        for forward in forwards {
+            let name = forward.map().name(forward.is_v6());
+            let entry = self.nft.element(FAMILY, TABLE, name, &forward.key())?;
+            let leads =
+                |entry: ElementEntry| entry.value == forward.value() && entry.comment.as_deref() == Some(tag.text());
+            if !entry.is_some_and(leads) {
+                return Ok(Some(*forward));
             }
         }
-        Ok(forwards.iter().find(|forward| !leads.contains(&(forward.key(), forward.value()))).copied())
+        Ok(None)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Ports of bridges that may send frames from their pod's hardware address only.
 
-use super::{Rules, TABLE, TRIES, Table, Tag, libc};
+use super::{Rules, TABLE, TRIES, Table, Tag, insist};
 use crate::nft::{Batch, Chain, Element, ElementEntry, Family, Hook, Set, Verdict};
 use sandbox::{Failure, Result};
 
@@ -11,7 +11,8 @@ const PORTS: &str = "ports";
 const SENDERS: &str = "senders";
 const CHAIN: Chain<'static> = Chain { family: FAMILY, table: TABLE, name: "prerouting" };
 
-const GUARDS: Table = Table { family: FAMILY, skeleton };
+const GUARDS: Table =
+    Table { family: FAMILY, skeleton, chains: &[CHAIN.name], sets: || vec![PORTS, SENDERS], other_sets: &[] };
 
 fn skeleton() -> Batch {
     let mut batch = Batch::new();
@@ -41,7 +42,7 @@ impl Rules {
             batch.add_elements(FAMILY, TABLE, set, &[element]);
         }
         let what = || format!("guard the port {port}");
-        for _ in 0..2 {
+        for _ in 0..TRIES {
             if self.apply(&batch, &GUARDS, &what)? {
                 return Ok(());
             }
@@ -64,34 +65,16 @@ impl Rules {
     }
 
     fn remove_guards(&mut self, is_gone: &dyn Fn(&ElementEntry) -> bool) -> Result<()> {
-        for _ in 0..TRIES {
-            let (mut batch, mut left) = (Batch::new(), 0);
-            let generation = self.nft.generation()?;
-            let mut found = 0;
+        insist("remove the guard of a port", || {
+            let mut batch = Batch::new();
             for set in [PORTS, SENDERS] {
-                let (gone, stay): (Vec<_>, Vec<_>) =
-                    self.nft.elements(FAMILY, TABLE, set)?.into_iter().partition(|entry| is_gone(entry));
-                let keys: Vec<Element> = gone
-                    .into_iter()
-                    .map(|entry| Element { key: entry.key, value: None, comment: String::new() })
-                    .collect();
+                let gone = self.nft.elements(FAMILY, TABLE, set)?.into_iter().filter(|entry| is_gone(entry));
+                let keys: Vec<Element> = gone.map(|entry| Element::of_key(&entry.key)).collect();
                 batch.remove_elements(FAMILY, TABLE, set, &keys);
-                found += keys.len();
-                left += stay.len();
             }
-            if found == 0 {
-                return Ok(());
-            }
-            if left == 0 {
-                batch.remove_table(FAMILY, TABLE);
-            }
-            self.removed = true;
-            match self.nft.try_commit(batch, Some(generation))? {
-                None => return Ok(()),
-                Some(refusal) if [libc::ENOENT, libc::ERESTART].contains(&refusal.errno) => {}
-                Some(refusal) => return Err(refusal.into_failure("remove the guard of a port".to_owned())),
-            }
-        }
-        Err(Failure::new("the guards of ports change again and again"))
+            self.removed |= batch.size() > 0;
+            self.nft.try_commit(batch)
+        })?;
+        if self.removed { self.remove_if_empty(&GUARDS) } else { Ok(()) }
     }
 }
