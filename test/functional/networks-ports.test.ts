@@ -1,6 +1,7 @@
 /** Ports of pods that the host offers: to other hosts behind a router, to itself, and to its pods. */
 import assert from 'node:assert/strict'
 import {spawnSync} from 'node:child_process'
+import {copyFileSync} from 'node:fs'
 import {test} from 'node:test'
 import {
   addBusybox,
@@ -8,12 +9,15 @@ import {
   answers,
   ask,
   buildImage,
+  compileProgram,
+  echo,
   eventually,
   type Host,
   Lan,
   manifest,
   type Namespace,
   Running,
+  rktProgram,
   webServer,
 } from './harness/index.ts'
 
@@ -81,13 +85,6 @@ test('a range of ports, datagrams too, by both families', async () => {
   await using host = await lanHost(lan)
   await host.pod(['--port=http:8080', '--port=echo:6000', await webServer()])
   await eventually(() => answers(lan.host, '127.0.0.1:8080'), 'the server to answer')
-  const echo = (from: Namespace, where: string) =>
-    from.run(`python3 - <<'END'
-import socket
-host, port = ${JSON.stringify(where)}.rsplit(':', 1)
-s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(3); s.connect((host, int(port))); s.send(b'hello'); print(s.recv(99).decode())
-END`)
 
   for (const port of [6000, 6001, 6002]) assert.equal(echo(lan.client, `192.0.2.2:${port}`), 'hello\n')
   assert.equal(echo(lan.host, '127.0.0.1:6001'), 'hello\n')
@@ -115,6 +112,38 @@ while True: c, (host, _) = s.accept(); c.send(host.encode()); c.close()`
       .trim()
   assert.equal(asks(lan.client, '198.51.100.2'), '198.51.100.2')
   assert.notEqual(asks(lan.host, '192.0.2.2'), '')
+})
+
+test('a port whose socket rkt was given is not forwarded: its connections come by the socket, and by it alone', async () => {
+  using lan = new Lan()
+  await using host = await lanHost(lan)
+  const port = (number: number, name: string) => ({name, port: number, protocol: 'tcp', socketActivated: true})
+  const app = {exec: ['/bin/services', 'accept'], ports: [port(80, 'www'), port(81, 'admin')]}
+  const image = await buildImage(manifest({app, name: 'example.com/activated'}), (rootfs) => {
+    addBusybox(rootfs)
+    copyFileSync(compileProgram('services'), `${rootfs}/bin/services`)
+  })
+  const words = [rktProgram, ...host.globals, 'run', '--port=www:8080', '--port=admin:8081', image]
+  const say = (where: string) => {
+    try {
+      return lan.client.run(`timeout 5 cat < /dev/tcp/${where}`, 'bash')
+    } catch {
+      return null
+    }
+  }
+
+  await using activation = new Running([...host.within, 'systemd-socket-activate', '--listen=8080', ...words])
+  await eventually(() => lan.host.run('ss -ltn').includes(':8080'), 'the socket to listen')
+  // The first connection starts the pod, and waits for it in the socket.
+  await using first = new Running([...lan.client.within, 'bash', '-c', 'cat < /dev/tcp/192.0.2.2/8080'])
+  const rules = () => lan.host.run('nft list ruleset')
+  await eventually(() => /\btcp \. 8081\b/.test(rules()), 'the other port to be forwarded')
+
+  assert.doesNotMatch(rules(), /\btcp \. 8080\b/)
+  assert.equal((await first.exit).stdout, 'served www\n')
+  assert.equal(await eventually(() => say('192.0.2.2/8081'), 'the other port to answer'), 'served admin\n')
+  const ended = await activation.exit
+  assert.equal(ended.status, 0, ended.stderr)
 })
 
 test('a port that somebody has is refused, and who it is', async () => {

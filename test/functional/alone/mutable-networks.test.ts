@@ -4,7 +4,20 @@ import {mkdirSync, readdirSync, rmSync} from 'node:fs'
 import {createServer} from 'node:http'
 import {join} from 'node:path'
 import {test} from 'node:test'
-import {aHost, answers, aSandbox, ask, busybox, eventually, type Host, Lan, type Running, webServer} from '../harness/index.ts'
+import {
+  addNetwork,
+  aHost,
+  answers,
+  aSandbox,
+  ask,
+  busybox,
+  echo,
+  eventually,
+  type Host,
+  Lan,
+  type Running,
+  webServer,
+} from '../harness/index.ts'
 
 test('a web server that is added to a sandbox answers at the port that the sandbox has', async () => {
   using lan = new Lan()
@@ -28,6 +41,46 @@ test('a web server that is added to a sandbox answers at the port that the sandb
   await host.ok(['stop', uuid])
   assert.equal((await process.exit).status, 0)
   assert.equal(lan.host.run('nft list ruleset'), '')
+})
+
+test('a sandbox offers ports of datagrams and of addresses of IPv6, to a pod with such an address and to one without', async () => {
+  using lan = new Lan()
+  await using host = await aHost()
+  host.within = lan.host.within
+  const image = (await host.ok(['fetch', '--full', await webServer()])).trim()
+  const ranges = [[{subnet: '10.91.0.0/24'}], [{subnet: 'fd91::/64'}]]
+  const ipam = {ranges, routes: [{dst: '0.0.0.0/0'}, {dst: '::/0'}], type: 'host-local'}
+  addNetwork(host, 'dual.conflist', {cniVersion: '1.0.0', name: 'dual', plugins: [{ipam, ipMasq: true, type: 'ptp'}]})
+  const ports = [
+    'http:tcp:80:0.0.0.0:8080',
+    'http-six:tcp:80:[fd00:2::2]:8081',
+    'echo:udp:5001:0.0.0.0:6001',
+    'echo-six:udp:5002:[fd00:2::2]:6002',
+  ].map((port) => `--port=${port}`)
+
+  for (const [net, asker] of [
+    ['dual', 'fd00:2::1'],
+    // A process beside the pod carries what comes by IPv6.
+    ['default', '172.16.28.1'],
+  ] as const) {
+    const {process, uuid} = await aSandbox(host, `--net=${net}`, ...ports)
+    await host.ok(['app', 'add', uuid, image, '--name=web'])
+    await host.ok(['app', 'start', uuid, '--app=web'])
+    await eventually(() => answers(lan.client, '192.0.2.2:8080'), 'the server to answer')
+
+    assert.equal(ask(lan.client, '192.0.2.2:8080'), '198.51.100.2')
+    assert.equal(ask(lan.router, '[fd00:2::2]:8080'), asker)
+    assert.equal(ask(lan.router, '[fd00:2::2]:8081'), asker)
+    assert.ok(!answers(lan.client, '192.0.2.2:8081'))
+    assert.equal(echo(lan.client, '192.0.2.2:6001'), 'hello\n')
+    assert.equal(echo(lan.router, 'fd00:2::2:6001'), 'hello\n')
+    assert.equal(echo(lan.router, 'fd00:2::2:6002'), 'hello\n')
+    assert.throws(() => echo(lan.client, '192.0.2.2:6002'))
+
+    await host.ok(['stop', uuid])
+    assert.equal((await process.exit).status, 0)
+    assert.equal(lan.host.run('nft list ruleset'), '')
+  }
 })
 
 async function metadataService(host: Host): Promise<Running> {

@@ -18,6 +18,7 @@ export {
   calls,
   connect,
   debianPlugins,
+  echo,
   Lan,
   Namespace,
   oldResult,

@@ -131,6 +131,19 @@ export async function webServer(): Promise<string> {
   )
 }
 
+/** What the web server answers to a datagram at ADDRESS:PORT. Its servers start at the same time: a first datagram may be lost. */
+export const echo = (from: Namespace, where: string) =>
+  from.run(`python3 - <<'END'
+import socket, sys, time
+host, port = ${JSON.stringify(where)}.rsplit(':', 1)
+s = socket.socket(socket.AF_INET6 if ':' in host else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(1); s.connect((host, int(port)))
+for _ in range(6):
+    try: s.send(b'hello'); print(s.recv(99).decode()); sys.exit()
+    except OSError: time.sleep(0.2)
+sys.exit('no answer')
+END`)
+
 /** What the web server at that address says of who asks. */
 export const ask = (from: Namespace, where: string) => from.run(`curl -sSfg --max-time 5 http://${where}/cgi-bin/who`).trim()
 
