@@ -33,6 +33,19 @@ class Scratch implements Disposable {
   }
 }
 
+test('pods are born in a data directory only when all the others that they move on to are there', () => {
+  using scratch = new Scratch()
+  mkdirSync(scratch.pods.root)
+  writeFileSync(join(scratch.pods.root, 'prepare'), 'in the way')
+
+  assert.throws(() => scratch.pods.create())
+  assert.ok(!existsSync(join(scratch.pods.root, 'embryo')))
+
+  rmSync(join(scratch.pods.root, 'prepare'))
+  using pod = scratch.pods.create()
+  assert.equal(pod.directory, 'prepare')
+})
+
 /** Another process that holds the lock of a directory exclusively until it is killed. */
 class Holder implements AsyncDisposable {
   readonly #child: ChildProcess

@@ -158,9 +158,10 @@ export class Pods {
     }
   }
 
+  /** The first comes last: where it is, whoever makes a pod in it finds the others. */
   #makeParents(): void {
     makeDirectories(this.root, 0o750)
-    for (const directory of podDirectories) makeDirectories(join(this.root, directory), 0o750)
+    for (const directory of podDirectories.toReversed()) makeDirectories(join(this.root, directory), 0o750)
   }
 }
 
