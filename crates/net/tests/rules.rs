@@ -26,7 +26,7 @@ struct Pod {
 impl Pod {
     fn new(number: u16) -> Self {
         let pod_ip = IpAddr::from(Ipv4Addr::from(0x0a00_0000 + u32::from(number)));
-        let host_ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST)).filter(|_| number % 2 == 0);
+        let host_ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST)).filter(|_| number.is_multiple_of(2));
         let forward = |port| Forward { protocol: 6, host_ip, host_port: port, pod_ip, pod_port: 80 };
         Self {
             tag: Tag::new("net", &format!("pod-{number}"), "eth0"),
