@@ -97,6 +97,29 @@ test('what one client writes by lines the app reads, and all clients see what it
   assert.equal(await other.exit, 0, other.stderr)
 })
 
+test('each output has its own clients', async () => {
+  await using host = await aHost()
+  const script = 'while read l; do echo "out $l"; echo "err $l" >&2; done'
+  const pod = await podOf(host, {stderr: 'stream', stdin: 'stream', stdout: 'stream'}, script)
+  await using out = new Client(host, '--mode=stdout', pod.uuid)
+  await using err = new Client(host, '--mode=stderr', pod.uuid)
+  await using all = new Client(host, '--mode=auto', pod.uuid)
+  await eventually(() => connections(pod) === 5, 'all to be attached')
+
+  all.say('word\n')
+
+  await all.shows(/^out word\n$/)
+  await out.shows(/^out word\n$/)
+  const errors = () => [all, err, out].map(({stderr}) => stderr)
+  await eventually(
+    () => errors().join('|') === 'err word\n|err word\n|',
+    () => errors().join('|'),
+  )
+  assert.equal(err.stdout, '')
+  await pod.stop()
+  assert.deepEqual(await Promise.all([out.exit, err.exit, all.exit]), [0, 0, 0])
+})
+
 test("a stream leads nowhere, to the log or to the caller's own, as annotations say that the options write", async () => {
   await using host = await aHost()
   const image = await busybox()
@@ -286,6 +309,10 @@ test("an app with a terminal is attached to, its size follows, and ^]^]^] gives 
   // Piped in beside the terminal: one line, then it ends, and the terminal shows it.
   assert.equal((await host.rkt(['attach', '--mode=tty-in', pod.uuid], {input: 'from a pipe\n'})).status, 0)
   await shows(/heard from a pipe/)
+  await using watcher = new Client(host, '--mode=tty-out', pod.uuid)
+  await eventually(() => connections(pod) === 2, 'somebody to watch')
+  shell.write('watched\r')
+  await watcher.shows(/heard watched, 20 90/)
 
   shell.write('\x1d\x1d\x1d')
   await shows(/status 0\r\nicanon echo /)
