@@ -16,11 +16,12 @@ const MAX_ENDPOINTS: u64 = 64 << 10;
 
 /// Attaches to an app of the pod of the current directory; answers the status.
 pub fn attach(arguments: &[String]) -> i32 {
+    let caller = rustix::process::getppid();
     let attached = Options::parse(arguments).and_then(|options| {
         let supervisor = Supervisor::find()?;
         match options.action.as_str() {
             "list" => list(&supervisor, &options.app),
-            "auto-attach" | "custom-attach" => Session::begin(connect(&supervisor, &options)?)?.run(),
+            "auto-attach" | "custom-attach" => Session::begin(connect(&supervisor, &options)?, caller)?.run(),
             other => Err(Failure::new(format!("unknown action \"{other}\""))),
         }
     });

@@ -4,6 +4,7 @@ use super::super::terminal::{Relay, Sizes, Ways, Wish, write_all};
 use super::Connected;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use sandbox::sys;
 use sandbox::{Context, Failure, Result};
 use std::os::fd::{AsFd, OwnedFd};
@@ -45,14 +46,18 @@ pub struct Session {
 }
 
 impl Session {
-    /// Begins; a terminal is in raw mode from here on.
-    pub fn begin(connected: Connected) -> Result<Self> {
+    /// Begins; a terminal is in raw mode from here on. `caller` is the parent that this process began with.
+    pub fn begin(connected: Connected, caller: Option<Pid>) -> Result<Self> {
         let handled = [&ENDING[..], &[libc::SIGWINCH, libc::SIGTSTP]].concat();
         sys::SignalSet::of(&handled).block();
         sys::set_ignored(libc::SIGPIPE, true);
         // A caller that is killed gives nothing back: we end with it.
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
             .context(|| "watch the caller")?;
+        // The end of one that ended before this line is told to nobody.
+        if rustix::process::getppid() != caller {
+            return Err(Failure::new("the caller is gone"));
+        }
         let signals = sys::SignalSet::of(&handled).descriptor().context(|| "watch signals")?;
         let Connected { terminal, stdin, outputs } = connected;
         let has_output = outputs.iter().any(Option::is_some);
