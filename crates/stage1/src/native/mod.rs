@@ -12,6 +12,7 @@ mod dbus;
 mod decide;
 mod enter;
 mod gc;
+mod handed;
 mod init;
 mod journal;
 mod lines;

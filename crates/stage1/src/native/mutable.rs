@@ -5,6 +5,7 @@ mod record;
 
 use super::control::{SOCKET, Start, word};
 use super::decide::{Facts, decide};
+use super::handed;
 use super::outside::AppOutside;
 use super::run::make_app_cgroups;
 use super::supervisor::Supervisor;
@@ -13,7 +14,6 @@ use crate::abi::pod::{self, Pod};
 use crate::abi::volumes;
 use record::Record;
 pub use record::write as write_record;
-use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::net::SocketType;
 use sandbox::cgroup;
 use sandbox::channel::{Channel, Received};
@@ -163,7 +163,7 @@ fn start_app(app: &str) -> Result<i32> {
         journal: journal.is_some(),
         taken: outside.taken.iter().map(Option::is_some).collect(),
     };
-    let text = memory(&start)?;
+    let text = handed::hand_over(&start).context(|| "tell the supervisor")?;
     let channel = connect(&supervisor)?;
     let trees = outside.taken.iter().flatten().map(AsFd::as_fd);
     let descriptors = std::iter::once(text.as_fd())
@@ -178,14 +178,4 @@ fn start_app(app: &str) -> Result<i32> {
     channel.send_text(word::START, app).context(|| "tell the supervisor")?;
     Asked(channel).answer().map_err(|failure| failure.of(format!("\"{app}\" failed to start")))?;
     Ok(0)
-}
-
-/// A file in memory that holds it.
-fn memory(start: &Start) -> Result<OwnedFd> {
-    let failed = || "tell the supervisor";
-    let fd = rustix::fs::memfd_create("start", MemfdFlags::CLOEXEC).context(failed)?;
-    let mut file = std::fs::File::from(fd);
-    serde_json::to_writer(&mut file, start).context(failed)?;
-    rustix::fs::seek(&file, SeekFrom::Start(0)).context(failed)?;
-    Ok(file.into())
 }

@@ -1,6 +1,7 @@
 //! The pod's network, for as long as the pod runs: made as the plan says, given back at the end by this process, else by `gc`.
 
 use super::decide::surroundings;
+use super::handed;
 use super::outside::Outside;
 use super::users;
 use crate::abi::options::{FileMode, RunOptions};
@@ -12,7 +13,6 @@ use net::runtime::exec::Search;
 use net::runtime::ports::Mapping;
 use net::runtime::select::Attachment;
 use net::runtime::{detach, relay::Relay, user_mode::Carrier};
-use rustix::fs::{MemfdFlags, SeekFrom};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sandbox::plan::{File, Network, Plan};
 use sandbox::sys::{self, Child, Fork};
@@ -177,16 +177,7 @@ pub struct Additions {
 impl Additions {
     /// Reads what [`Networking::attach_born`] handed over.
     pub fn read(fd: OwnedFd) -> Result<Self> {
-        serde_json::from_reader(std::fs::File::from(fd)).context(|| "learn of the pod's network")
-    }
-
-    fn hand_over(&self) -> Result<OwnedFd> {
-        let failed = || "tell of the pod's network";
-        let fd = rustix::fs::memfd_create("network", MemfdFlags::CLOEXEC).context(failed)?;
-        let mut file = std::fs::File::from(fd);
-        serde_json::to_writer(&mut file, self).context(failed)?;
-        rustix::fs::seek(&file, SeekFrom::Start(0)).context(failed)?;
-        Ok(file.into())
+        handed::take(fd).context(|| "learn of the pod's network")
     }
 
     /// Adds it to the plan, and to what was taken from outside by then.
@@ -227,7 +218,7 @@ impl Networking {
             return Ok(None);
         }
         let additions = self.attach(Some(pid))?;
-        let handed = additions.hand_over()?;
+        let handed = handed::hand_over(&additions).context(|| "tell of the pod's network")?;
         additions.apply(plan, None);
         let stage1 = Root::open_at(self.directory.join("stage1/rootfs"))?;
         for file in &plan.files {

@@ -1,6 +1,7 @@
 //! Apps that come and go while the pod runs.
 
 use super::super::control::{Start, word};
+use super::super::handed;
 use super::super::log::Log;
 use super::super::outside::AppOutside;
 use super::control::{Control, Request};
@@ -163,8 +164,7 @@ fn answer(channel: &Channel, word: u8) {
 fn unpack(uuid: &str, descriptors: Vec<OwnedFd>) -> Result<(Start, AppOutside)> {
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or_else(|| Failure::new("a descriptor is missing"));
-    let text = std::fs::File::from(next()?);
-    let start: Start = serde_json::from_reader(&text).context(|| "read how to start the app")?;
+    let start: Start = handed::take(next()?).context(|| "read how to start the app")?;
     let cgroups = start.cgroups.iter().map(|&unified| Ok((next()?, unified))).collect::<Result<Vec<_>>>()?;
     let logs = next()?;
     let plain = start.plain.then(&mut next).transpose()?;
