@@ -205,7 +205,7 @@ for (const options of [[], ['--no-overlay']]) {
       await refused(/add: error adding app to pod: the manifest of \S+ is not JSON/)
       writeFileSync(join(tree, 'manifest'), whole)
       rmSync(join(tree, 'rootfs'), {recursive: true})
-      await refused(/add: error adding app to pod: .*no such file or directory.*rootfs/)
+      await refused(/add: error adding app to pod: lstat \S+\/rootfs: no such file or directory/)
     }
     await host.ok(['stop', uuid])
   })
