@@ -79,6 +79,7 @@ async function review({diagnostics, print, reviewer = terminalReviewer()}: AddKe
     diagnostics.note('pubkey', ` - run: rkt trust --prefix "${prefix ?? ''}"`)
     throw new RktError('RKT_KEY_REVIEW', 'error reviewing key', {
       cause: new Error('unable to ask user to review fingerprint due to lack of tty'),
+      hint: 'Review the fingerprint on a terminal; or compare it with one that reached you another way, and give --skip-fingerprint-review.',
     })
   }
   try {

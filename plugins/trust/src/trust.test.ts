@@ -93,6 +93,10 @@ describe('the words of rkt trust', () => {
   const refusals: readonly (readonly [string[], string])[] = [
     [['--root', '--prefix=a', 'x'], 'trust: --root and --prefix usage mutually exclusive\n'],
     [['--prefix=https://example.com', 'x'], 'trust: --prefix must not contain a URL scheme, omit https://\n'],
+    [
+      ['--prefix=example.com/a/*', 'x'],
+      'trust: --prefix "example.com/a/*" is no beginning of a name\ntrust: Use --prefix=example.com/a, which counts for every name that begins so.\n',
+    ],
     [['--insecure-options=image', '--root', 'x'], 'trust: could not get the keystore\ntrust: Leave out --insecure-options=image.\n'],
     [['--root'], 'trust: error determining key location: empty prefix\ntrust: Give the file or the https URL of a key.\n'],
     [['--prefix=a.com', 'ftp://a.com/k'], 'trust: error adding keys: only local files and http or https URLs supported\n'],
@@ -151,6 +155,7 @@ describe('a key file', () => {
       'pubkey:  - call rkt with --trust-keys-from-https',
       'pubkey:  - run: rkt trust --prefix "example.com/bb"',
       'trust: error adding keys: unable to ask user to review fingerprint due to lack of tty',
+      'trust: Review the fingerprint on a terminal; or compare it with one that reached you another way, and give --skip-fingerprint-review.',
     ]
     assert.deepEqual({status, stderr}, {status: 254, stderr: `${expected.join('\n')}\n`})
     assert.equal(existsSync(join(etc, 'trustedkeys')), false)
@@ -321,7 +326,7 @@ describe('keys that lie elsewhere', () => {
   test('need their review otherwise', async (t) => {
     if (skip) return t.skip(skip)
     const {stderr} = await trust([`--prefix=${host}/app`])
-    assert.match(stderr, /unable to ask user to review fingerprint due to lack of tty\n$/)
+    assert.match(stderr, /unable to ask user to review fingerprint due to lack of tty\ntrust: Review .*\n$/)
   })
 
   test('are not taken of a server that nobody vouches for, unless the user says so', async (t) => {
@@ -336,7 +341,7 @@ describe('keys that lie elsewhere', () => {
     if (skip) return t.skip(skip)
     assert.equal((await trust(['--root', '--trust-keys-from-https', `${base}/down`])).status, 254)
     const allowed = await trust(['--root', '--trust-keys-from-https', '--insecure-allow-http', `${base}/down`])
-    assert.match(allowed.stderr, /lack of tty\n$/)
+    assert.match(allowed.stderr, /lack of tty\ntrust: Review .*\n$/)
   })
 
   test('that are missing or too large are refused', async (t) => {
@@ -348,7 +353,7 @@ describe('keys that lie elsewhere', () => {
 
   test('come over http where that was allowed, and are reviewed', async () => {
     const asked = await trust(['--root', '--trust-keys-from-https', '--insecure-allow-http', `${plainBase}/k.asc`])
-    assert.match(asked.stderr, /lack of tty\n$/)
+    assert.match(asked.stderr, /lack of tty\ntrust: Review .*\n$/)
     const insecure = ['--insecure-options=pubkey', '--root', '--trust-keys-from-https', '--insecure-allow-http', `${plainBase}/k.asc`]
     assert.equal((await trust(insecure)).status, 0)
   })

@@ -52,6 +52,10 @@ With --sigstore-key, PUBKEY is a public key of sigstore (cosign) in PEM, and cou
 }
 
 function checkPrefix(prefix: string): void {
+  if (prefix.endsWith('/*')) {
+    const hint = `Use --prefix=${prefix.slice(0, -2)}, which counts for every name that begins so.`
+    throw new RktError('RKT_BAD_PREFIX', `--prefix ${JSON.stringify(prefix)} is no beginning of a name`, {hint})
+  }
   const [, scheme, rest = ''] = /^([a-z][a-z\d+.-]*):(.*)$/is.exec(prefix) ?? []
   if (scheme === undefined) return
   if (/^\d{1,5}(?:\/|$)/.test(rest)) {
