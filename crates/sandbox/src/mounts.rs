@@ -5,7 +5,7 @@ use crate::plan::{Allow, Mount, Propagation, Source};
 use crate::tree::{Make, Root, is_directory};
 use crate::{Context, Failure, Result};
 use crate::{idmap, sys};
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, XattrFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
@@ -23,7 +23,10 @@ pub const MASKS: &str = "/rkt/masks";
 static FILE_CONTEXT: OnceLock<String> = OnceLock::new();
 
 /// File systems of the kernel whose files have no labels of their own.
-const UNLABELLED: [&str; 3] = ["devpts", "mqueue", "tmpfs"];
+const UNLABELLED: [&str; 2] = ["devpts", "tmpfs"];
+
+/// One that is there as soon as its namespace is, and can take no option any more: its root is labelled.
+const THERE_ALREADY: &str = "mqueue";
 
 /// Labels the files of all file systems that this process makes from now on with a context of SELinux.
 pub fn label_files(context: &str) {
@@ -54,7 +57,21 @@ pub fn filesystem(kind: &str, options: &[(&str, &str)], allow: Allow, read_only:
     if read_only {
         attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
     }
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).context(failed)
+    let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).context(failed)?;
+    if let Some(label) = FILE_CONTEXT.get().filter(|_| kind == THERE_ALREADY) {
+        label_root(&mount, label).context(|| format!("label {kind}"))?;
+    }
+    Ok(mount)
+}
+
+/// Gives the root of a mount a context of SELinux, where the policy has labels for such a file system.
+fn label_root(mount: &OwnedFd, label: &str) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(mount, ".", flags, Mode::empty())?;
+    match rustix::fs::fsetxattr(root, "security.selinux", label.as_bytes(), XattrFlags::empty()) {
+        Err(rustix::io::Errno::NOTSUP) => Ok(()),
+        other => other,
+    }
 }
 
 /// A copy of the mount at `path` of `directory`, from that path down, not attached anywhere yet.
