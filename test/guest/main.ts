@@ -52,7 +52,7 @@ const stages: Record<string, () => Promise<number>> = {
     const programs = positionals.length > 0 ? new Map() : rustTests()
     for (const source of crates.filter((name) => programs.has(name))) {
       console.log(`\n=== guest: ${source}\n`)
-      worst = Math.max(worst, await onVersion2(15, [programs.get(source), '--test-threads=2']))
+      worst = Math.max(worst, await onVersion2(15, [programs.get(source), '--nocapture', '--test-threads=2']))
     }
     for (const file of positionals.length > 0 ? positionals : usual) {
       console.log(`\n=== guest: ${file}\n`)

@@ -109,6 +109,7 @@ systemctl stop limited.service
 # An ordinary user, whose unit is delegated.
 echo 'guest:x:1500:1500::/run/guest:/bin/sh' >> /etc/passwd
 echo 'guest:x:1500:' >> /etc/group
+echo 'guest:*:20000:0:99999:7:::' >> /etc/shadow
 for file in /etc/subuid /etc/subgid; do echo 'guest:100000:65536' >> "$file"; done
 mkdir -m 755 /run/guest && chown guest:guest /run/guest
 systemd-run --quiet --unit=ordinary --uid=guest --property=Delegate=yes --property=MemoryMax=512M --setenv=HOME=/run/guest \
@@ -138,7 +139,7 @@ as_guest_in_session systemctl --user stop own.service
 claim 'and it ends with the service' contains 'as_guest status --uuid-file=/run/guest/own' '^state=exited'
 
 # The units of examples/systemd.
-mkdir -p /var/lib/rkt && mount -t tmpfs -o mode=755 rkt /var/lib/rkt
+mkdir -p /var/lib/rkt && mount -t tmpfs -o mode=2755,gid=990 rkt /var/lib/rkt
 echo 'rkt:x:990:' >> /etc/group
 ln -sf "$rkt_program" /usr/bin/rkt
 cp examples/systemd/* /etc/systemd/system/
@@ -153,7 +154,7 @@ claim 'and is told who it is' is asked "$(cat /run/asking.uuid)"
 cat > /run/list-pods <<'END'
 import grpc
 channel = grpc.insecure_channel("127.0.0.1:15441")
-print(channel.unary_unary("/v1alpha.PublicAPI/ListPods")(b"", timeout=100))
+print(channel.unary_unary("/v1alpha.PublicAPI/ListPods")(b"", timeout=30))
 END
 claim 'the API service, which its socket starts for a user of its own, knows the pod' \
     contains '.cache/python/bin/python /run/list-pods' "$(cat /run/asking.uuid)"

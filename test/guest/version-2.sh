@@ -20,7 +20,8 @@ shift
 if mount -t selinuxfs selinuxfs /sys/fs/selinux 2> /dev/null; then
     cp -a .cache/guest/selinux /etc/
     # Debian's file names types of a module that Debian does not have: those of virtual machines in their place.
-    sed -i 's/container_t/svirt_t/; s/container_file_t/svirt_image_t/' /etc/selinux/default/contexts/lxc_contexts
+    sed 's/container_t/svirt_t/; s/container_file_t/svirt_image_t/' \
+        .cache/guest/selinux/default/contexts/lxc_contexts > /etc/selinux/default/contexts/lxc_contexts
     dd if=/etc/selinux/default/policy/policy.33 of=/sys/fs/selinux/load bs=64M iflag=fullblock status=none
 fi
 # Not as pid 1: whose children the tests look at.
