@@ -71,7 +71,11 @@ for (const [flavor, options] of Object.entries(flavors)) {
     const shell = await host.rkt(['enter', pod.uuid])
     assert.match(shell.stderr, /^enter: no command specified, assuming "\/bin\/bash"$/m)
     await pod.stop('--force')
-    assert.equal(await host.refused(['enter', pod.uuid, '/bin/true']), `enter: pod "${pod.uuid}" isn't currently running\n`)
+    assert.equal(
+      await host.refused(['enter', pod.uuid, '/bin/true']),
+      `enter: pod "${pod.uuid}" isn't currently running\n` +
+        `enter: It has ended; "rkt status ${pod.uuid}" says how, "rkt logs ${pod.uuid}" what its apps wrote.\n`,
+    )
   })
 
   test(`${flavor}: stop --force kills the pod`, async () => {
@@ -290,7 +294,10 @@ test('run-prepared works when the image was removed meanwhile', async () => {
 
   assert.equal(result.status, 0, result.stderr)
   assert.match(result.stdout, /^\[.*\] busybox\[\d+\]: prepared hello$/m)
-  assert.equal(await host.refused(['run-prepared', uuid]), `run-prepared: pod "${uuid}" is not prepared\n`)
+  assert.equal(
+    await host.refused(['run-prepared', uuid]),
+    `run-prepared: pod "${uuid}" is not prepared\nrun-prepared: A pod runs once; prepare another.\n`,
+  )
   assert.match(await host.ok(['list', '--no-legend']), /example.com\/busybox:1.0.0/, 'the image keeps its name in the list')
 })
 
