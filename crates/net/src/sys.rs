@@ -37,6 +37,27 @@ pub fn end_with_us(command: &mut std::process::Command) {
     }
 }
 
+/// Keeps a file open until a thread of the kernel closes it, which the caller then need not wait for: as a file of a ring of io_uring(7)
+/// that is given up at once.
+pub fn leave_to_kernel(file: BorrowedFd<'_>) -> io::Result<()> {
+    /// `struct io_uring_params` (io_uring_setup(2)): 120 bytes, zero where nothing is asked for.
+    const PARAMETERS: usize = 120 / size_of::<u32>();
+    const REGISTER_FILES: libc::c_uint = 2;
+    let (entries, mut parameters): (libc::c_uint, _) = (1, [0u32; PARAMETERS]);
+    // SAFETY: the parameters outlive the call and are as long as the kernel's.
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, entries, parameters.as_mut_ptr()) };
+    if ring < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else owns it.
+    let ring = unsafe { OwnedFd::from_raw_fd(ring as i32) };
+    let (files, count): (_, libc::c_uint) = ([file.as_raw_fd()], 1);
+    // SAFETY: the array outlives the call and its length is given.
+    let result =
+        unsafe { libc::syscall(libc::SYS_io_uring_register, ring.as_raw_fd(), REGISTER_FILES, files.as_ptr(), count) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// A packet socket that sees the IPv4 packets of a link, in the caller's network namespace (packet(7)).
 pub fn packet_socket(link: u32) -> io::Result<OwnedFd> {
     let protocol = (libc::ETH_P_IP as u16).to_be();
@@ -104,4 +125,24 @@ pub fn activated_listener() -> Option<UnixListener> {
     }
     // SAFETY: by that protocol the descriptor is open, and meant for this process alone; it is asked for once.
     Some(unsafe { UnixListener::from_raw_fd(FIRST) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn what_is_left_to_the_kernel_is_closed() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+
+        if let Err(error) = leave_to_kernel(writer.as_fd()) {
+            eprintln!("skipped: io_uring: {error}");
+            return;
+        }
+
+        drop(writer);
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+    }
 }

@@ -179,16 +179,18 @@ pub struct Rules {
     removed: bool,
 }
 
-/// Sockets that are not closed yet. Closing one waits until the kernel has freed what was removed from the rules, about 10 ms; it frees
-/// it all the same without anybody who waits.
+/// Sockets that are not closed yet, for want of io_uring: the end of the process waits once for all of them.
 static LINGERING: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 const LONGEST_LINGER: usize = 8;
 
+/// To close a socket by which rules were removed takes until the kernel has freed them, 10 to 20 ms; it frees them all the same without
+/// anybody who waits.
 impl Drop for Rules {
     fn drop(&mut self) {
-        let Ok(mut lingering) = LINGERING.lock() else { return };
+        let socket = self.nft.socket.as_fd();
         if self.removed
-            && let Ok(copy) = self.nft.socket.as_fd().try_clone_to_owned()
+            && crate::sys::leave_to_kernel(socket).is_err()
+            && let (Ok(copy), Ok(mut lingering)) = (socket.try_clone_to_owned(), LINGERING.lock())
         {
             lingering.push(copy);
             if lingering.len() > LONGEST_LINGER {
